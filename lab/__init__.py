@@ -1,0 +1,1 @@
+"""Given code of the course: read by learners, edited by its maintainers."""
