@@ -1,0 +1,271 @@
+"""What a video holds, counted from its packets: exact, and without decoding more than a frame.
+
+Dimension key: T frames, H rows, W columns.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from lab.errors import UserError
+from lab.media.source import (
+    clock_start_s,
+    matroska_is_cut,
+    open_media,
+    packets,
+    reason,
+    video_stream,
+)
+
+_PROGRESSIVE = (0, 1)  # AVFieldOrder: unknown, progressive
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """The facts of a video file.
+
+    Args:
+        width_px, height_px: as shown: upright and with square pixels.
+        frames: exact number of frames.
+        rate_fps: frames per second, exact (30000/1001); the mean if `variable_rate`.
+        duration_s: from the first frame's appearance to the last one's end.
+        rotation_deg: the clockwise turn (0, 90, 180, 270) that the file asks for; it is applied.
+        variable_rate: True if the frames do not lie on a regular grid.
+        audio_hz, audio_channels: of the main sound track; None and 0 if there is none.
+        start_s: when the first frame appears on the file's clock; mostly 0.
+    """
+
+    width_px: int
+    height_px: int
+    frames: int
+    rate_fps: Fraction
+    duration_s: float
+    rotation_deg: int
+    variable_rate: bool
+    audio_hz: int | None
+    audio_channels: int
+    start_s: float = 0.0
+
+
+class Turn(NamedTuple):
+    """How stored rows become upright ones: first transposed, then mirrored."""
+
+    transpose: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    def __call__(self, frame_HW3: np.ndarray) -> np.ndarray:
+        """Returns the upright frame, contiguous."""
+        if self.transpose:
+            frame_HW3 = frame_HW3.transpose(1, 0, 2)
+        step_x, step_y = -1 if self.mirror_x else 1, -1 if self.mirror_y else 1
+        return np.ascontiguousarray(frame_HW3[::step_y, ::step_x])
+
+    @property
+    def degrees(self) -> int:
+        """The clockwise part of the turn; a mirror image counts as its unmirrored one."""
+        if self.transpose:
+            return 90 if self.mirror_x else 270
+        return 180 if self.mirror_y else 0
+
+
+@dataclass(frozen=True)
+class Scan:
+    """`VideoInfo` and what only the reader needs.
+
+    Args:
+        turn: from stored to upright.
+        stored_px: (width, height) before the turn, with square pixels.
+        ticks_T: when each frame appears, rising, in the track's ticks.
+        tick_s: seconds per tick.
+        zero_s: the time in the track at which the file's clock is 0.
+        damage: a few words if the file ends before its time, else None.
+    """
+
+    info: VideoInfo
+    turn: Turn
+    stored_px: tuple[int, int]
+    ticks_T: np.ndarray
+    tick_s: Fraction
+    zero_s: Fraction
+    damage: str | None
+
+    def index_of(self, tick: int | None, after: int) -> int:
+        """Which frame a timestamp belongs to; the next one if it has none of its own."""
+        found = after if tick is None else int(np.searchsorted(self.ticks_T, tick))
+        return min(max(found, after + 1), len(self.ticks_T) - 1)
+
+    def time_s(self, index: int) -> float:
+        """When frame `index` appears on the file's clock."""
+        if not self.info.variable_rate:
+            return float(
+                int(self.ticks_T[0]) * self.tick_s - self.zero_s + index / self.info.rate_fps
+            )
+        return float(int(self.ticks_T[index]) * self.tick_s - self.zero_s)
+
+
+def probe(path: Path | str) -> VideoInfo:
+    """Read a video's facts.
+
+    Raises:
+        UserError: if the file cannot be read as a video.
+    """
+    return scan(path).info
+
+
+def scan(path: Path | str, *, skip: bool = False) -> Scan:
+    """`probe`, with what the reader needs; `skip` reads on after damaged packets."""
+    path = Path(path)
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        tick_s = stream.time_base
+        stated = [r for r in (stream.average_rate, stream.guessed_rate, stream.base_rate) if r]
+        decode = _may_hide_pictures(container, stream)
+        sound = container.streams.best("audio")
+        sound = sound.codec_context if sound is not None else None
+        audio_hz, audio_channels = (sound.sample_rate, sound.channels) if sound else (None, 0)
+        frame = _first_frame(container, stream, path)
+        stored_px = _square_pixels(stream, frame)
+    turn = _turn(frame)
+    ticks_T, last_ticks, damage = _timeline(path, decode, skip)
+    if not len(ticks_T):
+        raise UserError(
+            f"cannot read {path}: {damage or 'no frame in it'}; copy or export it again"
+        )
+    if damage is None and matroska_is_cut(path):
+        damage = "the file is cut off"
+
+    rate, variable = frame_rate(ticks_T, tick_s, stated)
+    duration = len(ticks_T) / rate
+    if variable:
+        last_s = last_ticks * tick_s or 1 / rate
+        duration = int(ticks_T[-1] - ticks_T[0]) * tick_s + last_s
+        rate = (len(ticks_T) / duration).limit_denominator(1001)
+    zero_s = clock_start_s(path)
+    info = VideoInfo(
+        width_px=stored_px[1] if turn.transpose else stored_px[0],
+        height_px=stored_px[0] if turn.transpose else stored_px[1],
+        frames=len(ticks_T),
+        rate_fps=rate,
+        duration_s=float(duration),
+        rotation_deg=turn.degrees,
+        variable_rate=variable,
+        audio_hz=audio_hz,
+        audio_channels=audio_channels,
+        start_s=float(int(ticks_T[0]) * tick_s - zero_s),
+    )
+    return Scan(info, turn, stored_px, ticks_T, tick_s, zero_s, damage)
+
+
+def frame_rate(
+    ticks_T: np.ndarray, tick_s: Fraction, stated: list[Fraction]
+) -> tuple[Fraction, bool]:
+    """The rate on whose grid all frames lie, to the rounding of the file's ticks.
+
+    MKV, say, rounds to 1 ms, so 30000/1001 frames per second look uneven there; they are not.
+
+    Args:
+        stated: rates that the file announces, most trusted first.
+
+    Returns:
+        (rate, False), or (mean rate, True) if no regular grid fits.
+    """
+    count = len(ticks_T)
+    if count < 2:
+        return (stated[0] if stated else Fraction(25)), False
+    mean = (count - 1) / (int(ticks_T[-1] - ticks_T[0]) * tick_s)
+    whole = Fraction(round(mean)) if mean >= 1 else mean
+    ntsc = Fraction(round(mean * Fraction(1001, 1000)) * 1000, 1001)
+    for rate in (*stated, whole, ntsc or mean, mean):
+        off_T = ticks_T - ticks_T[0] - np.arange(count) * float(1 / (rate * tick_s))
+        if np.ptp(off_T) <= min(1.001, 0.25 / float(rate * tick_s)):
+            return rate, False
+    return mean, True
+
+
+def _timeline(path: Path, decode: bool, skip: bool) -> tuple[np.ndarray, int, str | None]:
+    """Frame times in rising ticks, the last frame's length in ticks, and what damage was met."""
+    ticks: list[int | None] = []
+    lengths: dict[int | None, int] = {}
+    damage: list[str] = []
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        for packet in packets(container, stream, damage, skip=skip):
+            for picture in _decoded(packet) if decode else [packet]:
+                if decode or not packet.is_discard:
+                    ticks.append(picture.pts)
+                    lengths[picture.pts] = picture.duration or 0
+        if decode:
+            ticks.extend(frame.pts for frame in stream.decode(None))
+        frame_ticks = 1 / ((stream.average_rate or stream.guessed_rate or 25) * stream.time_base)
+    if None in ticks:  # the file gives no times: as many frames as there are, evenly
+        ticks = [round(i * frame_ticks) for i in range(len(ticks))]
+    ticks_T = np.sort(np.array(ticks, np.int64))
+    steps_T = np.arange(len(ticks_T))  # two frames at one time: the second appears a tick later
+    ticks_T = np.maximum.accumulate(ticks_T - steps_T) + steps_T if _repeats(ticks_T) else ticks_T
+    last_ticks = lengths.get(int(ticks_T[-1]), 0) if len(ticks_T) else 0
+    return ticks_T, last_ticks, damage[0] if damage else None
+
+
+def _repeats(ticks_T: np.ndarray) -> bool:
+    return bool((np.diff(ticks_T) == 0).any())
+
+
+def _decoded(packet: av.Packet) -> list[av.VideoFrame]:
+    try:
+        return packet.decode()
+    except av.FFmpegError:
+        return []
+
+
+def _may_hide_pictures(container: InputContainer, stream: VideoStream) -> bool:
+    """True where a packet is not always one picture, so that counting needs decoding.
+
+    VP8 has invisible reference pictures; MPEG-4 in AVI packs two into one packet; in broadcast
+    streams the two fields of an interlaced picture may be packets of their own.
+    """
+    codec, formats = stream.codec_context, container.format.name.split(",")
+    interlaced = codec.field_order not in _PROGRESSIVE and "mp4" not in formats
+    return codec.name.startswith(("vp8", "libvpx-vp8", "mpeg4")) or interlaced
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
+    why: list[str] = []
+    for packet in packets(container, stream, why):
+        try:
+            for frame in packet.decode():
+                return frame
+        except av.FFmpegError as error:
+            why.append(reason(error))
+    for frame in stream.decode(None):
+        return frame
+    raise UserError(
+        f"cannot read {path}: no frame in it can be decoded ({'; '.join(why[:1]) or 'none found'}); "
+        "copy or export it again"
+    )
+
+
+def _square_pixels(stream: VideoStream, frame: av.VideoFrame) -> tuple[int, int]:
+    """Width and height of the stored picture once each pixel is as wide as it is high."""
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    usable = Fraction(1, 8) < aspect < 8
+    return (round(frame.width * aspect) if usable else frame.width), frame.height
+
+
+def _turn(frame: av.VideoFrame) -> Turn:
+    """Read the display matrix: stored (x, y) is shown at (a x + c y, b x + d y), as ISO 14496-12
+    has it; turns by other than quarter circles are left out.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return Turn()
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5] / 65536
+    if abs(b) > abs(a) and abs(c) > abs(d):
+        return Turn(True, bool(c < 0), bool(b < 0))
+    return Turn(False, bool(a < 0), bool(d < 0))

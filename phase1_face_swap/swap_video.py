@@ -1,0 +1,182 @@
+"""Swap the faces of a video or picture with a trained model.
+
+Sound, frame times and every frame without a face are kept. The result is labelled, watermarked and
+signed; there is no other way out.
+"""
+
+import shlex
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lab import media, provenance
+from lab.arguments import Parser, run_command
+from lab.errors import UserError
+from lab.media import VideoFrame
+from lab.progress import Progress
+from lab.swapping import DETECTORS, Swap, build_swap, prefetch
+
+EXAMPLE = (
+    "python phase1_face_swap/swap_video.py --model pair-a --input video.mp4 --output swapped.mp4"
+)
+IMAGES_IN = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+IMAGES_OUT = (".png", ".jpg", ".jpeg")
+
+
+def parser() -> Parser:
+    """The command line."""
+    out = Parser(prog="python phase1_face_swap/swap_video.py", example=EXAMPLE, description=__doc__)
+    out.add_argument(
+        "--model", required=True, help="checkpoint.pt, or shipped weights: pair-a, pair-b"
+    )
+    out.add_argument("--input", required=True, type=Path, help="video or picture")
+    out.add_argument("--output", required=True, type=Path, help=".mp4; .png or .jpg for a picture")
+    out.add_argument(
+        "--blend", default="feather", choices=("feather", "poisson", "laplacian"), help="the seam"
+    )
+    out.add_argument(
+        "--color",
+        default="none",
+        choices=("none", "reinhard", "histogram", "mkl"),
+        help="give the new face the colours of the old one; none keeps the source's own skin",
+    )
+    out.add_argument("--face", default="largest", help="largest, all or like:IMAGE")
+    out.add_argument(
+        "--like-limit",
+        type=float,
+        default=0.45,
+        metavar="DISTANCE",
+        help="largest embedding distance to IMAGE that counts as the same person",
+    )
+    out.add_argument("--detector", default="auto", choices=DETECTORS, help="what finds the faces")
+    out.add_argument(
+        "--smooth",
+        type=float,
+        default=3.0,
+        metavar="HZ",
+        help="cutoff of the landmark filter for a still face; lower is steadier, 0 is off",
+    )
+    out.add_argument("--batch", type=int, default=8, help="frames that share a pass of the network")
+    out.add_argument(
+        "--consent", help="for footage of a person: who agreed to this use, and when; is recorded"
+    )
+    out.add_argument(
+        "--impl", default="auto", choices=("auto", "mine", "solution"), help="whose code runs"
+    )
+    return out
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit code: 0, or 2 with one line on standard error."""
+    argv = sys.argv[1:] if argv is None else argv
+    return run_command(lambda: run(parser().parse_args(argv), argv))
+
+
+def run(args: Namespace, argv: list[str]) -> int:
+    """Check what can be checked before the work starts, then swap."""
+    is_image = check_paths(args.input, args.output)
+    if args.smooth < 0 or args.batch < 1 or args.like_limit <= 0:
+        raise UserError("--smooth is at least 0, --batch at least 1, --like-limit above 0")
+    swap = build_swap(
+        args.model,
+        impl=args.impl,
+        detector=args.detector,
+        face=args.face,
+        blend=args.blend,
+        color=args.color,
+        smooth_hz=args.smooth,
+        like_limit=args.like_limit,
+    )
+    inputs = [args.input, *swap.inputs]
+    record = provenance.Record(
+        what="face swap",
+        command=shlex.join(["phase1_face_swap/swap_video.py", *argv]),
+        source_type="compositeWithTrainedAlgorithmicMedia",
+        weights=(swap.weights,),
+        inputs=tuple(inputs),
+        consent=provenance.require_consent(inputs, args.consent),
+    )
+    if is_image:
+        swap_image(swap, args.input, args.output, record)
+    else:
+        swap_video(swap, args.input, args.output, record, args.batch)
+    return 0
+
+
+def check_paths(source: Path, target: Path) -> bool:
+    """True if a picture is to be swapped, False for a video.
+
+    Raises:
+        UserError: if the input is missing, or the output has the wrong suffix or is the input.
+    """
+    if not source.is_file():
+        raise UserError(f"--input {source}: there is no such file; check the path")
+    is_image = source.suffix.lower() in IMAGES_IN
+    allowed = IMAGES_OUT if is_image else (".mp4",)
+    if target.suffix.lower() not in allowed:
+        kind = "picture" if is_image else "video"
+        raise UserError(
+            f"--output {target}: a {kind} is written as {' or '.join(allowed)}; change the suffix"
+        )
+    if target.exists() and target.samefile(source):
+        raise UserError(f"--output {target} is the input; choose another name")
+    return is_image
+
+
+def swap_image(swap: Swap, source: Path, target: Path, record: provenance.Record) -> None:
+    """Swap the faces of one picture."""
+    frame_HW3 = media.read_image(source)
+    (swapped,) = swap.swapper.swap_frames([(frame_HW3, 0.0)])
+    if not swapped.faces:
+        raise UserError(f"{source}: no face to swap was found; nothing was written")
+    provenance.sign_and_write(target, swapped.image_HW3, record)
+    print(f"{swapped.faces} face(s) swapped -> {target}")
+
+
+def swap_video(
+    swap: Swap, source: Path, target: Path, record: provenance.Record, batch: int = 8
+) -> None:
+    """Swap the faces of a video, frame by frame in constant memory.
+
+    Reading, swapping and writing run in a thread each.
+    """
+    started_s = time.perf_counter()
+    with media.VideoReader(source) as reader:
+        progress = Progress(reader.info.frames, "swapping")
+        counts = {"frames": 0, "swapped": 0, "faces": 0}
+        frames = prefetch((frame.image_HW3, frame.time_s) for frame in reader)
+        done = counted(prefetch(swap.swapper.swap_frames(frames, batch)), counts, progress, source)
+        audio = source if reader.info.audio_hz else None
+        rate_fps = reader.info.rate_fps
+        provenance.sign_and_write(target, done, record, rate_fps=rate_fps, audio=audio)
+    progress.finish()
+    took_s = time.perf_counter() - started_s
+    without = counts["frames"] - counts["swapped"]
+    print(f"{counts['swapped']} frames swapped, {without} without face passed through -> {target}")
+    print(f"{took_s:.2f} s from file to signed file, {counts['frames'] / took_s:.1f} frames/s")
+
+
+def counted(
+    swapped: Iterable, counts: dict[str, int], progress: Progress, source: Path
+) -> Iterator[VideoFrame]:
+    """Hand frames on to the writer and count them.
+
+    Raises:
+        UserError: after the last frame, if no frame had a face: the writer then leaves no file.
+    """
+    for frame in swapped:
+        counts["frames"] += 1
+        counts["swapped"] += frame.faces > 0
+        counts["faces"] += frame.faces
+        yield VideoFrame(frame.image_HW3, frame.time_s)
+        progress.step()
+    if not counts["swapped"]:
+        raise UserError(
+            f"{source}: no face to swap in any of {counts['frames']} frames; nothing was written"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
