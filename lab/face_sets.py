@@ -73,7 +73,7 @@ def open_source(path: Path | str) -> Source:
     Raises:
         UserError: if it is none of these.
     """
-    from lab.actors.dataset import find_clips
+    from lab.actors.clips import find_clips
 
     path = Path(path)
     if path.is_dir():
@@ -116,7 +116,7 @@ def cut_faces(
     Raises:
         UserError: if fewer than 8 faces are found.
     """
-    from lab.actors.dataset import mask_from_landmarks
+    from lab.actors.clips import mask_from_landmarks
 
     padded = padded_size(size_px)
     shift_33 = np.eye(3)

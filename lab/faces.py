@@ -30,7 +30,11 @@ RIGHT_EYE = slice(36, 42)  # the person's right eye, on the left of the image
 LEFT_EYE = slice(42, 48)
 INNER_51 = slice(17, 68)  # all but the jaw line
 
-_WORKING_BOX_PX = 256  # small faces are enlarged to this before dlib rounds to whole pixels
+# Faces are brought to a box of this size first: dlib answers in whole pixels, and takes its time.
+_WORKING_BOX_PX = (256, 512)
+
+
+Box = tuple[float, float, float, float]  # outer edges (x0, y0, x1, y1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +48,7 @@ class Face:
             image) before the left; or None if the detector gives none.
     """
 
-    box_px: tuple[float, float, float, float]
+    box_px: Box
     score: float
     landmarks5_px: np.ndarray | None = None
 
@@ -169,9 +173,7 @@ def five_points(landmarks_px_L2: np.ndarray) -> np.ndarray:
     return np.array([*eyes, points[30], points[48], points[54]], np.float32)
 
 
-def upright_box(
-    points_px: np.ndarray,
-) -> tuple[tuple[float, float, float, float], float]:
+def upright_box(points_px: np.ndarray) -> tuple[Box, float]:
     """The box that dlib's HOG detector would draw round a face, if the face stood upright.
 
     The box's side and centre follow from the eyes and the mouth (constants measured against
@@ -195,8 +197,7 @@ def upright_box(
     # A turned head narrows the eyes' distance, a nodding one the face's height: use both.
     extent = max(float(np.hypot(np.linalg.norm(across), (mouth - eyes) @ down)), 1e-3)
     centre, half = eyes + 0.31 * extent * down, 1.65 * extent / 2
-    box = (centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half)
-    return tuple(map(float, box)), float(np.degrees(roll))
+    return as_box((centre - half, centre + half)), float(np.degrees(roll))
 
 
 def upright_crop(
@@ -220,9 +221,7 @@ def upright_crop(
     Raises:
         ValueError: if the box is empty or not finite.
     """
-    box = np.asarray(box_px, np.float64).reshape(2, 2)
-    if not (np.isfinite(box).all() and (box[1] > box[0]).all()):
-        raise ValueError(f"expected a box (x0, y0, x1, y1) with x1 > x0 and y1 > y0, got {box_px}")
+    box = _checked_box(box_px)
     step = (box[1] - box[0]).max() * (1 + 2 * margin) / size_px  # frame pixels per crop pixel
     cos, sin = step * np.cos(np.radians(roll_deg)), step * np.sin(np.radians(roll_deg))
     turn = np.array([[cos, -sin], [sin, cos]])
@@ -246,7 +245,8 @@ def eye_aspect_ratio(landmarks_px_L2: np.ndarray) -> float:
     ratios = []
     for eye in (points[RIGHT_EYE], points[LEFT_EYE]):
         opening = np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4])
-        ratios.append(opening / (2 * max(np.linalg.norm(eye[0] - eye[3]), 1e-6)))
+        width = max(float(np.linalg.norm(eye[0] - eye[3])), 1e-6)
+        ratios.append(float(opening) / (2 * width))
     return float(np.mean(ratios))
 
 
@@ -257,10 +257,16 @@ def mouth_opening(landmarks_px_L2: np.ndarray) -> float:
     return float(gaps.mean() / max(eye_distance(points), 1e-6))
 
 
-def box_of_rectangle(rectangle: Any) -> tuple[float, float, float, float]:
+def box_of_rectangle(rectangle: Any) -> Box:
     """A dlib rectangle (first and last pixel inside) as outer edges."""
     left, top = rectangle.left(), rectangle.top()
     return left - 0.5, top - 0.5, rectangle.right() + 0.5, rectangle.bottom() + 0.5
+
+
+def as_box(values: Any) -> Box:
+    """Four numbers in any array shape as a box of plain floats."""
+    x0, y0, x1, y1 = np.asarray(values, np.float64).ravel().tolist()
+    return x0, y0, x1, y1
 
 
 def rectangle_of_box(box_px: Sequence[float]) -> Any:
@@ -272,10 +278,17 @@ def rectangle_of_box(box_px: Sequence[float]) -> Any:
 
 
 def _working_size(box_px: Sequence[float]) -> int:
-    """Side of a crop of twice the box: a multiple of 4, the box at least `_WORKING_BOX_PX`."""
-    x0, y0, x1, y1 = box_px
-    side = max(x1 - x0, y1 - y0)
-    return 4 * round(max(side, _WORKING_BOX_PX) / 2) if np.isfinite(side) else 4
+    """Side of a crop of twice the box: a multiple of 4, the box within `_WORKING_BOX_PX`."""
+    box = _checked_box(box_px)
+    smallest, largest = _WORKING_BOX_PX
+    return 4 * round(min(max(float((box[1] - box[0]).max()), smallest), largest) / 2)
+
+
+def _checked_box(box_px: Sequence[float]) -> np.ndarray:
+    box = np.asarray(box_px, np.float64).reshape(2, 2)
+    if not (np.isfinite(box).all() and (box[1] > box[0]).all()):
+        raise ValueError(f"expected a box (x0, y0, x1, y1) with x1 > x0 and y1 > y0, got {box_px}")
+    return box
 
 
 def checked_frame(frame_HW3: np.ndarray) -> np.ndarray:

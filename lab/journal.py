@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -21,8 +21,6 @@ class Journal:
 
     Args:
         folder: the run's folder.
-        step: steps done before.
-        total: steps of the whole run.
         preview: see `lab.training.fit`.
         active: False in a dry run and in all processes but the first.
     """
@@ -30,35 +28,40 @@ class Journal:
     def __init__(
         self,
         folder: Path,
-        step: int,
-        total: int,
         preview: Callable[[nn.Module, Path], object] | None,
         active: bool,
     ) -> None:
-        self.folder, self.step, self.total = folder, step, total
-        self.preview, self.active = preview, active
+        self.folder, self.preview, self.active = folder, preview, active
         self.records: list[dict] = []
+        self.log: TextIO | None = None
+        self.progress: Progress | None = None
         self.shown_s = time.monotonic()
 
-    def open(self, settings: Mapping[str, Any]) -> None:
-        """Write the settings; cut the log back to the checkpoint that the run goes on from."""
+    def open(self, settings: Mapping[str, Any], step: int, total: int) -> None:
+        """Write the settings; cut the log back to the checkpoint that the run goes on from.
+
+        Args:
+            settings: for `config.json`.
+            step: steps done before.
+            total: steps of the whole run.
+        """
         if not self.active:
             return
         for left_over in self.folder.glob(".*.part.*"):  # of a write that was killed
             left_over.unlink(missing_ok=True)
         with atomic_path(self.folder / "config.json") as temporary:
             temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        kept = _lines_until(self.folder / "log.jsonl", self.step)
+        kept = _lines_until(self.folder / "log.jsonl", step)
         self.records = [json.loads(line) for line in kept]
         with atomic_path(self.folder / "log.jsonl") as temporary:
             temporary.write_text("".join(kept), encoding="utf-8")
         self.log = (self.folder / "log.jsonl").open("a", encoding="utf-8")
-        self.progress = Progress(self.total, "training", "steps")
-        self.progress.step(steps=self.step, worked=False)
+        self.progress = Progress(total, "training", "steps")
+        self.progress.step(steps=step, worked=False)
 
     def note(self, record: dict, seconds: float) -> None:
         """Add one step to the log and to the progress line."""
-        if not self.active:
+        if self.log is None or self.progress is None:
             return
         self.records.append(record)
         print(json.dumps({**record, "seconds": round(seconds, 4)}), file=self.log, flush=True)
@@ -81,10 +84,11 @@ class Journal:
         self.shown_s = time.monotonic()
 
     def close(self) -> None:
-        """Leave the progress line and the log."""
-        if self.active:
+        """Leave the progress line and the log, if they are open."""
+        if self.log is not None and self.progress is not None:
             self.progress.finish()
             self.log.close()
+        self.log = self.progress = None
 
 
 def write_curves(path: Path, steps: Sequence[int], curves: Mapping[str, Sequence[float]]) -> None:

@@ -19,7 +19,7 @@ class Progress:
         self, total: int, what: str, unit: str = "frames", stream: TextIO | None = None
     ) -> None:
         self.total, self.what, self.unit = max(total, 1), what, unit
-        self.done, self._worked = 0, 0
+        self.done, self._timed = 0, -1  # the first step warms up: it starts the clock
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
         self._started_s = self._shown_s = time.monotonic()
@@ -34,8 +34,11 @@ class Progress:
             worked: False for steps that were skipped; they do not count for the speed.
         """
         self.done += steps
-        self._worked += steps if worked else 0
         now_s = time.monotonic()
+        if worked and self._timed < 0:
+            self._started_s, self._timed = now_s, 0
+        elif worked:
+            self._timed += steps
         if now_s - self._shown_s >= (0.2 if self._live else 5.0):
             self._shown_s = now_s
             self._show(note)
@@ -50,7 +53,7 @@ class Progress:
     def line(self, note: str = "") -> str:
         """The text: "rendering  41/100 frames  41 %  12.3 frames/s  0:05 left"."""
         elapsed_s = time.monotonic() - self._started_s
-        speed = self._worked / elapsed_s if elapsed_s > 0 else 0.0
+        speed = self._timed / elapsed_s if elapsed_s > 0 else 0.0
         share = 100 * self.done // self.total
         parts = [self.what, f"{self.done}/{self.total} {self.unit}", f"{share} %"]
         if speed > 0:

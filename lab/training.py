@@ -123,7 +123,11 @@ def fit(
         KeyboardInterrupt: after Ctrl-C, once the checkpoint is written.
     """
     folder, path = Path(folder), Path(folder) / "checkpoint.pt"
-    with _processes() as (rank, world, device), _stop_request() as stop_asked:
+    with (
+        _processes() as (rank, world, device),
+        _stop_request() as stop_asked,
+        contextlib.closing(Journal(folder, preview, active=rank == 0 and not dry_run)) as journal,
+    ):
         # Fix what depends on the machine, and this process's random state.
         torch.set_flush_denormal(True)
         plan = replace(plan, precision=resolve_precision(plan.precision, device))
@@ -158,7 +162,6 @@ def fit(
         order: list[int] = []
 
         # Say what will happen, and open the run's files (the first process does, for all).
-        journal = Journal(folder, step, total, preview, active=rank == 0 and not dry_run)
         if rank == 0:
             count = sum(p.numel() for p in model.parameters()) / 1e6
             print(
@@ -166,7 +169,7 @@ def fit(
                 f"{world} process(es) on {device.type}, {plan.precision}",
                 flush=True,
             )
-        journal.open(settings)
+        journal.open(settings, step, total)
         saved_s, end = time.monotonic(), min(total, step + 2) if dry_run else total
 
         while step < end:
@@ -243,13 +246,12 @@ def fit(
                     checkpoint.save(path, state, settings, provenance or {})
                 saved_s = time.monotonic()
             if stopping > 0 and step < end:
-                journal.close()
                 if rank == 0:
+                    journal.close()
                     print(f"stopped after step {step} of {total}; go on with --resume", flush=True)
                 raise KeyboardInterrupt
 
         # Leave the averaged weights in the model: they are the result.
-        journal.close()
         if dry_run and rank == 0:
             took = clock((time.monotonic() - started_s) * total)
             print(

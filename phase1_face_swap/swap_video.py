@@ -9,7 +9,10 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
+from math import inf
 from pathlib import Path
+
+import numpy as np
 
 from lab import media, provenance
 from lab.arguments import Parser, run_command
@@ -77,8 +80,8 @@ def main(argv: list[str] | None = None) -> int:
 def run(args: Namespace, argv: list[str]) -> int:
     """Check what can be checked before the work starts, then swap."""
     is_image = check_paths(args.input, args.output)
-    if args.smooth < 0 or args.batch < 1 or args.like_limit <= 0:
-        raise UserError("--smooth is at least 0, --batch at least 1, --like-limit above 0")
+    if not (0 <= args.smooth < inf and 1 <= args.batch <= 64 and 0 < args.like_limit < inf):
+        raise UserError("--smooth is at least 0, --batch 1 to 64, --like-limit above 0")
     swap = build_swap(
         args.model,
         impl=args.impl,
@@ -140,14 +143,16 @@ def swap_video(
 ) -> None:
     """Swap the faces of a video, frame by frame in constant memory.
 
-    Reading, swapping and writing run in a thread each.
+    Reading, swapping and writing run in a thread each. Frames of a constant rate are counted, and
+    those of a variable rate keep their times.
     """
     started_s = time.perf_counter()
     with media.VideoReader(source) as reader:
         progress = Progress(reader.info.frames, "swapping")
-        counts = {"frames": 0, "swapped": 0, "faces": 0}
+        counts = {"frames": 0, "swapped": 0}
         frames = prefetch((frame.image_HW3, frame.time_s) for frame in reader)
-        done = counted(prefetch(swap.swapper.swap_frames(frames, batch)), counts, progress, source)
+        swapped = prefetch(swap.swapper.swap_frames(frames, batch))
+        done = counted(swapped, counts, progress, source, reader.info.variable_rate)
         audio = source if reader.info.audio_hz else None
         rate_fps = reader.info.rate_fps
         provenance.sign_and_write(target, done, record, rate_fps=rate_fps, audio=audio)
@@ -159,9 +164,9 @@ def swap_video(
 
 
 def counted(
-    swapped: Iterable, counts: dict[str, int], progress: Progress, source: Path
-) -> Iterator[VideoFrame]:
-    """Hand frames on to the writer and count them.
+    swapped: Iterable, counts: dict[str, int], progress: Progress, source: Path, timed: bool
+) -> Iterator[np.ndarray | VideoFrame]:
+    """Hand frames on to the writer, with their times if `timed`, and count them.
 
     Raises:
         UserError: after the last frame, if no frame had a face: the writer then leaves no file.
@@ -169,8 +174,7 @@ def counted(
     for frame in swapped:
         counts["frames"] += 1
         counts["swapped"] += frame.faces > 0
-        counts["faces"] += frame.faces
-        yield VideoFrame(frame.image_HW3, frame.time_s)
+        yield VideoFrame(frame.image_HW3, frame.time_s) if timed else frame.image_HW3
         progress.step()
     if not counts["swapped"]:
         raise UserError(

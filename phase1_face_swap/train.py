@@ -87,8 +87,10 @@ def train(args: Namespace, argv: list[str]) -> int:
     )
     sources = [open_source(args.source), open_source(args.target)]
     inputs = [path for source in sources for path in source.inputs]
-    recorded = "; ".join(s.consent for s in sources if s.consent)
-    consent = require_consent(inputs, args.consent or recorded or None)
+    statements = [
+        require_consent(source.inputs, args.consent or source.consent) for source in sources
+    ]
+    consent = "; ".join(dict.fromkeys(filter(None, statements))) or None
 
     # Choose whose code runs.
     detector, encoder, autoencoder = load_exercises(args.impl)

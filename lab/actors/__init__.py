@@ -5,7 +5,7 @@ from lab.actors.expressions import EXPRESSIONS, expression_vector
 from lab.actors.identity import Identity
 from lab.actors.materials import FACE_PARTS, PARTS
 from lab.actors.pose import Pose
-from lab.actors.renderer import Frame, Renderer
+from lab.actors.renderer import Frame, Renderer, warm_up
 from lab.actors.scene import Background, Camera, Light
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "Pose",
     "Renderer",
     "expression_vector",
+    "warm_up",
 ]

@@ -20,8 +20,8 @@ from lab.actors.expressions import (
 )
 from lab.actors.eyelids import EYEBALL_RADIUS_CM
 from lab.actors.fields import smoothstep
-from lab.actors.glasses import build_glasses
 from lab.actors.geometry import Head, build_head
+from lab.actors.glasses import build_glasses
 from lab.actors.hair import build_hair
 from lab.actors.identity import Identity
 from lab.actors.landmarks import attachment
@@ -60,7 +60,9 @@ class Actor:
         self.skin_height_HW, self.skin_part_HW = skin.relief, skin.part
         self.eye_texture_HW3, self.eye_iris_radius_uv = paint_eye(identity)
         hair_parts, self.hair_texture_HW4 = build_hair(identity, head)
-        self._join([_skin_part(head), *_mouth(identity, head), *_other(identity, head), *hair_parts])
+        self._join(
+            [_skin_part(head), *_mouth(identity, head), *_other(identity, head), *hair_parts]
+        )
         self._collect_motion(head)
         self.weld_V = np.arange(len(self.vertices_V3), dtype=np.int32)
         self.weld_V[: self._skin_count] = topology().weld_V
@@ -184,8 +186,8 @@ def _mouth(identity: Identity, head: Head) -> list[Part]:
     middle = np.abs(rim[:, 0]) < 1.4
     centre = np.array([0, rim[middle, 1].mean(), rim[middle, 2].min() - 0.25])
     return [
-        parts.teeth(centre + [0, -0.36, 0.04], identity, upper=True),
-        parts.teeth(centre + [0, 0.02, -0.16], identity, upper=False),
+        parts.teeth(centre + np.array([0, -0.36, 0.04]), identity, upper=True),
+        parts.teeth(centre + np.array([0, 0.02, -0.16]), identity, upper=False),
         parts.mouth_cavity(centre),
         parts.tongue(centre),
     ]

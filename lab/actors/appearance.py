@@ -130,7 +130,7 @@ def _paint_complexion(identity: Identity, face: Canvas, rng: np.random.Generator
     """Blood under cheeks, nose and chin; darker and lighter regions; freckles and moles."""
     aside, x, y = face.aside, face.x, face.y
     darker = 0.03 * bump(aside, y, (2.9, -1.0), (1.4, 0.5)) * (1 + 0.6 * identity.eye_bags)
-    darker += 0.03 * bump(aside, y, (3, 0.9), (1.6, 0.55)) + 0.03 * smoothstep(4.5, 7, aside)
+    darker += 0.07 * bump(aside, y, (2.9, 0.75), (1.7, 0.7)) + 0.03 * smoothstep(4.5, 7, aside)
     darker -= 0.025 * bump(x, y, (0, 4.0), (3.5, 1.6))
     redness = 0.75 * bump(aside, y, (3.7, -3.0), (1.7, 1.4))
     redness += 0.85 * bump(aside, y, (0.3, -3.7), (1.2, 0.8))
@@ -151,7 +151,7 @@ def _paint_complexion(identity: Identity, face: Canvas, rng: np.random.Generator
         face.rgb *= np.exp(-spots[..., None] * np.float32([0.35, 0.75, 0.9]))
     for _ in range(rng.integers(0, 4)):
         at = (rng.uniform(-5, 5), rng.uniform(-9, 4))
-        size = rng.uniform(0.07, 0.12)
+        size = rng.uniform(0.06, 0.10)
         face.rgb *= (1 - 0.6 * bump(x, y, at, (size, size)) * face.front)[..., None]
     shine = 0.20 * bump(aside, y, (0, -2.6), (1.0, 2.2)) + 0.14 * bump(aside, y, (0, 3.8), (3, 1.6))
     face.gloss += shine + 0.08 * bump(aside, y, (3.8, -2.4), (1.4, 1.0))
@@ -242,7 +242,7 @@ def _paint_eyes(identity: Identity, face: Canvas) -> None:
 
 def _paint_ear_patch(identity: Identity, canvas: Canvas) -> None:
     """A patch behind the neck that the ears take their skin from: plain, and a little redder."""
-    u_from, u_to, v_from, v_to = NAPE_PATCH
+    u_from, _, v_from, v_to = NAPE_PATCH
     patch = (canvas.u > u_from - 0.1) & (canvas.v > v_from - 0.2) & (canvas.v < v_to + 0.2)
     canvas.rgb[patch] = mean_skin_rgb(identity) * np.array([0.98, 0.86, 0.86])
     canvas.gloss[patch] = 0.4

@@ -102,7 +102,7 @@ def close_lips(shapes_TM: np.ndarray, lips_T: np.ndarray, teeth_T: np.ndarray) -
     for name in ("jaw_open", "lower_down"):
         closed_TM[:, MOUTH_NAMES.index(name)] *= keep_open_T
     closed_TM[:, MOUTH_NAMES.index("upper_up")] *= 1 - lips_T
-    closed_TM[:, MOUTH_NAMES.index("funnel")] *= 1 - 0.7 * lips_T
+    closed_TM[:, MOUTH_NAMES.index("funnel")] *= 1 - 0.9 * lips_T
     press_T = MOUTHS["M"].shape[_PRESS] * lips_T
     closed_TM[:, _PRESS] = np.maximum(closed_TM[:, _PRESS], press_T)
     return closed_TM

@@ -201,8 +201,11 @@ def write_track(folder: Path, **arrays: np.ndarray) -> None:
 def write_description(folder: Path, **about: Any) -> None:
     """Write clip.json, which marks the clip as finished."""
     with atomic_path(folder / "clip.json") as path:
-        text = json.dumps({"version": VERSION, **about}, indent=1, ensure_ascii=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        lines = [
+            f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+            for key, value in {"version": VERSION, **about}.items()
+        ]
+        path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def read_description(folder: Path) -> dict[str, Any] | None:

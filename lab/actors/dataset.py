@@ -78,7 +78,7 @@ def write_clip(
     sign_and_write(
         folder / "video.mp4",
         images(),
-        Record(what="rendered actor", command=command, source_type="digitalCreation"),
+        Record(f"rendered actor {actor.identity.seed}", command, "digitalCreation"),
         rate_fps=performance.rate_fps,
         audio=Audio(said.samples_N[:, None], said.rate_hz) if said else None,
     )

@@ -41,7 +41,7 @@ EXPRESSIONS: tuple[str, ...] = (
 )
 SIDES = {"l": 1, "r": -1}  # sign of x
 
-JAW_ANGLE_DEG = 17.0  # of jaw_open = 1
+JAW_ANGLE_DEG = 18.5  # of jaw_open = 1
 JAW_HINGE_YZ_CM = (-1.2, 0.2)
 
 

@@ -12,19 +12,20 @@ if TYPE_CHECKING:
     from lab.actors.appearance import Canvas
 
 _SHADES = linear_rgb([[206, 172, 122], [158, 114, 70], [106, 72, 46], [60, 42, 33], [30, 25, 24]])
-_GREY = linear_rgb([178, 176, 174])
+_GREY = linear_rgb([150, 147, 144])
 
 # Height (canonical y, cm) of the hairline by angle from the front (degrees), ears included.
 _HAIRLINE_DEG = (0, 25, 40, 50, 57, 63, 70, 79, 86, 97, 106, 114, 132, 180)
 _HAIRLINE_CM = (6.75, 6.45, 5.7, 4.1, 2.3, 0.6, -1.3, -2.2, 2.2, 2.4, 0.2, -4.0, -6.6, -7.6)
 
 
-def hair_rgb(identity: Identity) -> np.ndarray:
-    """Linear albedo (3,) of an identity's hair."""
+def hair_rgb(identity: Identity, grey: float | None = None) -> np.ndarray:
+    """Linear albedo (3,) of an identity's hair; `grey` replaces its greyness."""
     steps = np.linspace(0, 1, len(_SHADES))
     rgb = np.array([np.interp(identity.hair_darkness, steps, _SHADES[:, i]) for i in range(3)])
     rgb = rgb * (1 + identity.hair_red * np.array([0.55, -0.18, -0.45]))
-    return rgb + (_GREY - rgb) * identity.hair_grey
+    grey = identity.hair_grey if grey is None else grey
+    return rgb + (_GREY - rgb) * grey
 
 
 def hairline(identity: Identity, u: np.ndarray) -> np.ndarray:
@@ -47,19 +48,19 @@ def paint_brows(identity: Identity, face: "Canvas", rng: np.random.Generator) ->
     inside = np.clip(position, 0, 1)
     arch = (0.38 + 0.16 * identity.brow_arch) * 1.25
     middle_y = 1.70 + arch * np.sin(np.pi * np.clip(0.92 * inside + 0.02, 0, 1)) - 0.24 * inside**2
-    half = (0.38 + 0.09 * identity.brow_thickness) * (1 - 0.62 * inside**1.8)
+    half = np.maximum(0.40 + 0.08 * identity.brow_thickness, 0.26) * (1 - 0.62 * inside**1.8)
     half = np.maximum(half * smoothstep(-0.06, 0.12, position), 0.02)
     ragged = noise(rng, face.x.shape, (160, 130), 2)
-    shape = np.exp(-np.abs((face.y - middle_y) / half + 0.12 * ragged) ** 3.5)
+    shape = np.exp(-(np.abs((face.y - middle_y) / half + 0.12 * ragged) ** 3.5))
     shape = shape * smoothstep(1.06, 0.94, position) * smoothstep(-0.08, 0.06, position)
     shape = shape * face.front
     lean = np.radians(65 - 55 * inside)
     across_strokes = face.y * np.cos(lean) - face.aside * np.sin(lean) + 0.03 * ragged
     strokes = np.interp(9 * across_strokes % 64, np.arange(65), rng.standard_normal(65))
-    density = 0.78 + 0.12 * identity.brow_density + 0.16 * strokes + 0.05 * ragged
+    density = 0.86 + 0.10 * identity.brow_density + 0.16 * strokes + 0.05 * ragged
     alpha = np.clip(density, 0, 1) * shape
-    colour = hair_rgb(identity) * (0.55 if identity.hair_darkness > 0.35 else 0.42)
-    colour = colour * (1 - 0.4 * identity.hair_grey)
+    colour = hair_rgb(identity, 0.35 * identity.hair_grey)  # brows and beards grey later
+    colour = colour * (0.50 if identity.hair_darkness > 0.35 else 0.36)
     face.rgb[:] = blend(face.rgb, colour, alpha)
     face.gloss *= 1 - 0.6 * alpha
     face.relief += 0.03 * alpha * (1 + 0.4 * strokes)
@@ -82,7 +83,8 @@ def _beard_region(identity: Identity, face: "Canvas", ragged: np.ndarray) -> np.
     if identity.beard == "moustache":
         return region * moustache
     if identity.beard == "chin_strap":
-        return region * np.maximum(smoothstep(-8.8, -9.4, y), smoothstep(4.6, 5.4, aside))
+        upper_edge = np.interp(aside, [0, 2.5, 4.0, 5.0, 5.8], [-9.4, -9.0, -7.8, -6.0, -2.0])
+        return region * smoothstep(0.3, -0.4, y - upper_edge)
     return region
 
 
@@ -96,7 +98,7 @@ def paint_beard(identity: Identity, face: "Canvas", rng: np.random.Generator) ->
     lips = anatomy.mouth_coordinates(face.x, face.y)
     off_lips = np.where(np.abs(lips[0]) < 1.05, smoothstep(0.90, 1.15, lips[1]), 1.0)
     everywhere = np.clip(_beard_region(identity, face, ragged) * off_lips, 0, 1)
-    colour = hair_rgb(identity) * 0.6
+    colour = hair_rgb(identity, identity.hair_grey * (0.6 - 0.35 * identity.skin_tone)) * 0.6
     if identity.beard in ("none", "stubble"):
         strength = 0.10 if identity.beard == "none" else 0.20 + 0.25 * identity.beard_density
         strength *= 0.45 + 0.55 * identity.hair_darkness
@@ -121,13 +123,13 @@ def paint_scalp(identity: Identity, canvas: "Canvas", rng: np.random.Generator) 
     ragged = noise(rng, shape, (50, 70), 3)
     roots = noise(rng, shape, (30, 300), 2)
     dots = noise(rng, shape, (300, 280), 1)
-    edge = canvas.y - hairline(identity, canvas.u) + 0.20 * ragged + 0.16 * roots
+    edge = canvas.y - hairline(identity, canvas.u) + 0.22 * ragged + 0.09 * roots
     strength = {"bald": 0.16, "buzz": 0.80}.get(identity.hair_cut, 0.95)
     if identity.hair_cut == "bald":
         edge = edge - 0.4
     alpha = smoothstep(-0.55, 0.75, edge) * strength
     if identity.hair_cut in ("bald", "buzz"):
-        alpha = np.clip(alpha * (1 + 0.22 * dots), 0, 0.94)
+        alpha = np.clip(alpha * (1 + 0.09 * dots), 0, 0.92)
     tint = hair_rgb(identity) * np.clip(0.62 + 0.16 * roots, 0.3, 1.2)[..., None]
     canvas.rgb[:] = blend(canvas.rgb, tint, alpha)
     canvas.gloss *= 1 - (0.25 if identity.hair_cut == "bald" else 0.6) * alpha

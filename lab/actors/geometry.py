@@ -88,7 +88,7 @@ def _shape_face(identity: Identity, rings: np.ndarray) -> np.ndarray:
     cheekbone = bump(aside, mesh.y_V, (6.3, -2.0), (1.3, 1.6))
     cheek = bump(aside, mesh.y_V, (5.6, -6.0), (1.2, 2.0))
     outward = (0.12 + 0.20 * identity.cheek_width) * cheekbone
-    x_V += sign * mesh.front_V * (outward + 0.25 * identity.cheek_fullness * cheek)
+    x_V += sign * mesh.front_V * (outward + 0.20 * identity.cheek_fullness * cheek)
     _add_nose(identity, rings, y_V, z_V)
     _add_lips(identity, y_V, z_V)
     _warp(identity, x_V, y_V, z_V)
@@ -241,9 +241,9 @@ def _warp(identity: Identity, x_V: np.ndarray, y_V: np.ndarray, z_V: np.ndarray)
         BUMPS, identity.bumps_B3, strict=True
     ):
         weight = bump(aside, y, (at_x, at_y), (size_x, size_y)) * front * min(size_x, size_y)
-        z_V += 0.36 * depth * weight
-        y_V += 0.24 * up * weight
-        x_V += 0.21 * out * weight * (sign if at_x > 0 else x / 2)
+        z_V += 0.27 * depth * weight
+        y_V += 0.20 * up * weight
+        x_V += 0.16 * out * weight * (sign if at_x > 0 else x / 2)
 
 
 def _neck_relief(identity: Identity, rings: np.ndarray) -> np.ndarray:

@@ -53,13 +53,15 @@ _CUTS = {
     "crop": Cut("forward", 3.4, 1.7, 0.70, locks=640, points=4, width_cm=0.60, spread=0.20),
     "side_part": Cut("side", 6.0, 1.6, 1.15, locks=430, width_cm=0.85, spread=0.14),
     "swept_back": Cut("back", 7.5, 3.0, 1.15, locks=380, points=6, width_cm=0.85, spread=0.12),
-    "curly": Cut("part", 5.0, 4.0, 1.7, locks=420, points=6, width_cm=0.95, curl_cm=0.35, spread=0.45),
-    "afro": Cut("out", 1.3, 1.1, 2.4, locks=520, points=4, width_cm=0.8, curl_cm=0.25, spread=0.8),
-    "bob": Cut("part", 15.5, 11.5, 0.95, locks=300, points=9, width_cm=1.25, hangs=True),
-    "long": Cut("part", 25.0, 21.5, 0.95, locks=300, points=11, width_cm=1.35, hangs=True),
+    "curly": Cut(
+        "part", 5.0, 4.0, 1.7, locks=420, points=6, width_cm=0.95, curl_cm=0.35, spread=0.45
+    ),
+    "afro": Cut("out", 0.8, 0.7, 2.4, locks=1100, points=3, width_cm=0.42, curl_cm=0.2, spread=0.9),
+    "bob": Cut("part", 15.5, 11.5, 0.95, locks=260, points=8, width_cm=1.3, hangs=True),
+    "long": Cut("part", 25.0, 21.5, 0.95, locks=260, points=9, width_cm=1.4, hangs=True),
     "ponytail": Cut("tie", 17.0, 12.0, 0.50, locks=280, points=7, width_cm=1.0, spread=0.08),
     "bun": Cut("tie", 15.0, 15.0, 0.50, locks=280, points=7, width_cm=1.0, spread=0.08),
-    "fringe": Cut("part", 16.0, 12.0, 0.95, 320, 9, width_cm=1.2, hangs=True, fringe=True),
+    "fringe": Cut("part", 16.0, 12.0, 0.95, 290, 8, width_cm=1.25, hangs=True, fringe=True),
 }
 
 
@@ -77,9 +79,10 @@ def build_hair(identity: Identity, head: Head) -> tuple[list[Part], np.ndarray]:
     skull = _Skull(head.rings)
     roots_u, roots_v = _sample_roots(cut, identity, rng)
     path_SN3 = _grow(cut, identity, skull, roots_u, roots_v, rng)
-    pieces = [_cap(cut, identity, head.rings), _ribbons(cut, skull, path_SN3, rng)]
+    pieces = [_ribbons(cut, skull, path_SN3, rng)]
     if cut.comb == "tie":
         pieces.append(_ribbons(cut, skull, _tied_end(identity, rng), rng))
+    pieces.append(_cap(cut, identity, head.rings))
     return pieces, _paint_texture(identity, cut, rng)
 
 
@@ -106,6 +109,7 @@ class _Skull:
     """Distance to, and outward direction of, the skin under the hair and the clothes' shoulders."""
 
     def __init__(self, rings: np.ndarray) -> None:
+        self.rings = rings
         u, v = np.meshgrid(np.linspace(-np.pi, np.pi, 90), np.linspace(0.05, 19, 96))
         step = 1e-3
         points = anatomy.surface(u, v, rings)
@@ -125,9 +129,6 @@ class _Skull:
         height_S = ((position_S3 - self._points_P3[nearest]) * normal_S3).sum(1)
         return height_S, normal_S3, self._clearance_P[nearest]
 
-    def start(self, u: np.ndarray, v: np.ndarray, rings: np.ndarray) -> np.ndarray:
-        return anatomy.surface(u, v, rings)
-
 
 def _sample_roots(
     cut: Cut, identity: Identity, rng: np.random.Generator
@@ -139,8 +140,10 @@ def _sample_roots(
     step = 1e-3
     along_u = anatomy.surface(u + step, v) - point
     area = np.linalg.norm(np.cross(along_u, anatomy.surface(u, v + step) - point), axis=1)
-    inside = point[:, 1] > hairline(identity, u) + (0.15 if cut.hangs else 0.05)
+    inside = point[:, 1] > hairline(identity, u) + (0.30 if cut.comb == "tie" else 0.10)
     weight = area * inside
+    if cut.hangs or cut.comb == "tie":  # the long way down thins the hair out: sow more on top
+        weight *= 1 + 1.6 * smoothstep(3.0, 7.5, point[:, 1])
     if cut.fringe:
         weight *= 1 + 2.5 * (np.abs(u) < 0.95) * (v < 5.2) * (v > 3.0)
     chosen = rng.choice(count, cut.locks, replace=False, p=weight / weight.sum())
@@ -156,47 +159,61 @@ def _grow(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Paths of the locks: (S, N, 3)."""
-    from lab.actors.geometry import identity_rings
-
-    position_S3 = anatomy.surface(u, v, identity_rings(identity))
     root_y = anatomy.surface(u, v)[:, 1]
-    on_top = smoothstep(3.0, 7.5, root_y)
-    length_S = (cut.side_cm + (cut.top_cm - cut.side_cm) * on_top) * rng.uniform(0.85, 1.1, len(u))
-    layer_S = rng.uniform(0.55, 1.0, len(u))
-    short_sides = 1.0 if cut.hangs or cut.comb in ("out", "tie") else 0.35
-    lift_S = cut.lift_cm * (short_sides + (1 - short_sides) * on_top) * layer_S
-    if cut.comb == "part" and not cut.hangs:
-        lift_S = cut.lift_cm * (0.6 + 0.4 * on_top) * layer_S
     from_hairline = root_y - hairline(identity, u)
-    lift_S *= 0.35 + 0.65 * smoothstep(0, 2.0, from_hairline)
+    length_S, lift_S, in_fringe = _lengths(cut, u, root_y, from_hairline, rng)
     sway_S3 = rng.standard_normal((len(u), 3)) * cut.spread
-    in_fringe = np.zeros(len(u), bool)
-    if cut.fringe:
-        in_fringe = (np.abs(u) < 0.95) & (from_hairline < 2.6) & (root_y > 5.0)
-        length_S = np.where(in_fringe, from_hairline + rng.uniform(2.9, 3.4, len(u)), length_S)
-    path = [position_S3]
-    direction_S3 = np.zeros_like(position_S3)
     phase_S = rng.uniform(0, 2 * np.pi, len(u))
+    stations = np.linspace(0, 1, cut.points) ** (1.6 if cut.hangs else 1.0)  # dense at the root
+    position_S3 = anatomy.surface(u, v, skull.rings)
+    direction_S3 = np.zeros_like(position_S3)
+    path = [position_S3]
     for step in range(1, cut.points):
-        share = step / (cut.points - 1)
-        height_S, normal_S3, clearance_S = skull.at(position_S3)
-        wanted_S3 = _comb(cut, identity, position_S3, normal_S3, in_fringe) + sway_S3
-        wanted_S3 -= 0.85 * (wanted_S3 * normal_S3).sum(1, keepdims=True) * normal_S3 * (
-            cut.comb != "out"
-        )
-        wanted_S3 /= np.linalg.norm(wanted_S3, axis=1, keepdims=True) + 1e-9
-        direction_S3 = 0.35 * direction_S3 + wanted_S3
-        direction_S3 /= np.linalg.norm(direction_S3, axis=1, keepdims=True) + 1e-9
-        position_S3 = position_S3 + direction_S3 * (length_S / (cut.points - 1))[:, None]
-        wave = cut.curl_cm * np.sin(phase_S + 2.2 * step)
-        position_S3 = position_S3 + wave[:, None] * np.cross(direction_S3, normal_S3)
-        position_S3 = _keep_height(
-            cut, skull, position_S3, lift_S * smoothstep(0, 0.35, share), phase_S + step
-        )
+        normal_S3 = skull.at(position_S3)[1]
+        wanted_S3 = _comb(cut, identity, position_S3, normal_S3, in_fringe)
+        wanted_S3 += sway_S3 * np.where(position_S3[:, 1] > 0, 1.0, 0.35)[:, None]
+        into_S = (wanted_S3 * normal_S3).sum(1) * _held(cut, position_S3)
+        direction_S3 = 0.35 * direction_S3 + _unit(wanted_S3 - 0.85 * into_S[:, None] * normal_S3)
+        direction_S3 = _unit(direction_S3)
+        step_S = length_S * (stations[step] - stations[step - 1])
+        wave_S = cut.curl_cm * np.sin(phase_S + 2.2 * step)
+        position_S3 = position_S3 + direction_S3 * step_S[:, None]
+        position_S3 = position_S3 + wave_S[:, None] * np.cross(direction_S3, normal_S3)
+        rising_S = lift_S * smoothstep(0, 0.35, step / (cut.points - 1))
+        position_S3 = _keep_height(cut, skull, position_S3, rising_S, phase_S + step)
         if cut.hangs:
             position_S3 = _open_face(position_S3, in_fringe)
         path.append(position_S3)
     return np.stack(path, 1)
+
+
+def _unit(vectors_S3: np.ndarray) -> np.ndarray:
+    return vectors_S3 / (np.linalg.norm(vectors_S3, axis=-1, keepdims=True) + 1e-9)
+
+
+def _lengths(
+    cut: Cut,
+    u: np.ndarray,
+    root_y: np.ndarray,
+    from_hairline: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each lock: its length (cm), its height over the skull (cm), whether it is of the fringe."""
+    on_top = smoothstep(3.0, 7.5, root_y)
+    length_S = (cut.side_cm + (cut.top_cm - cut.side_cm) * on_top) * rng.uniform(0.85, 1.1, len(u))
+    sides = _side_lift(cut)
+    lift_S = cut.lift_cm * (sides + (1 - sides) * on_top) * rng.uniform(0.55, 1.0, len(u))
+    lift_S *= 0.35 + 0.65 * smoothstep(0, 2.0, from_hairline)
+    in_fringe = (np.abs(u) < 0.95) & (from_hairline < 2.6) & (root_y > 5.0) & cut.fringe
+    to_brows = from_hairline + rng.uniform(2.9, 3.4, len(u))
+    return np.where(in_fringe, to_brows, length_S), lift_S, in_fringe
+
+
+def _side_lift(cut: Cut) -> float:
+    """Height of the hair at the sides as a share of that on top."""
+    if cut.hangs or cut.comb in ("out", "tie"):
+        return 1.0
+    return 0.6 if cut.comb == "part" else 0.35
 
 
 def _keep_height(
@@ -206,20 +223,28 @@ def _keep_height(
     height_S, normal_S3, clearance_S = skull.at(position_S3)
     least_S = lift_S + (clearance_S if cut.hangs else 0.35 * clearance_S) + 0.08
     least_S = least_S + 0.5 * cut.curl_cm * np.cos(phase_S)
-    held_S = smoothstep(-3.0, 1.0, position_S3[:, 1]) if cut.hangs else np.ones(len(lift_S))
-    if cut.comb == "out":
-        held_S = np.zeros(len(lift_S))
     excess_S = height_S - least_S
-    move_S = np.where(excess_S < 0, -excess_S, -excess_S * held_S)
+    move_S = np.where(excess_S < 0, -excess_S, -excess_S * _held(cut, position_S3))
+    if cut.hangs:
+        move_S = np.minimum(move_S, np.where(position_S3[:, 1] < -6, 0.4, 3.0))
     return position_S3 + move_S[:, None] * normal_S3
+
+
+def _held(cut: Cut, position_S3: np.ndarray) -> np.ndarray:
+    """How firmly hair lies on the skull, 0 to 1: fully on top, not at all where it hangs freely."""
+    if cut.comb == "out":
+        return np.zeros(len(position_S3))
+    return smoothstep(-3.0, 1.0, position_S3[:, 1]) if cut.hangs else np.ones(len(position_S3))
 
 
 def _open_face(position_S3: np.ndarray, in_fringe: np.ndarray) -> np.ndarray:
     """Keep hanging hair beside the face, and fringes above the brows."""
     x, y, z = position_S3.T
-    beside = np.interp(y, [-14, -8, -2, 3, 5.2], [3.8, 5.3, 6.3, 6.0, 0])
+    beside = np.interp(y, [-14, -8, -2, 3, 5.2, 6.6], [3.8, 5.5, 6.5, 6.4, 5.6, 0])
     beside = np.where((z > 0) & ~in_fringe, beside, 0)
     x = np.where(np.abs(x) < beside, np.copysign(beside, x), x)
+    widest = np.interp(y, [-15, -10, -4], [8.0, 8.6, 9.6])  # falls straight: none stands off
+    x = np.clip(x, -widest, widest)
     y = np.where(in_fringe, np.maximum(y, 3.0), y)
     return np.stack([x, y, z], 1)
 
@@ -285,7 +310,7 @@ def _tied_end(identity: Identity, rng: np.random.Generator) -> np.ndarray:
 
 def _cap(cut: Cut, identity: Identity, rings: np.ndarray) -> Part:
     """The hair's body: over the scalp just under the locks, sinking into the skin at the hairline."""
-    columns, rows = 57, 26
+    columns, rows = (73, 30) if cut.comb == "out" else (57, 26)
     u, v = np.meshgrid(np.linspace(-np.pi, np.pi, columns), np.linspace(0.02, 12.2, rows))
     base, step = anatomy.surface(u, v, rings), 1e-3
     normal = np.cross(
@@ -296,8 +321,7 @@ def _cap(cut: Cut, identity: Identity, rings: np.ndarray) -> Part:
     canonical_y = anatomy.surface(u, v)[..., 1]
     inside_cm = canonical_y - hairline(identity, u)
     on_top = smoothstep(3.0, 7.5, canonical_y)
-    short_sides = 1.0 if cut.hangs or cut.comb in ("out", "tie", "part") else 0.35
-    lift = cut.lift_cm * (short_sides + (1 - short_sides) * on_top)
+    lift = cut.lift_cm * (_side_lift(cut) + (1 - _side_lift(cut)) * on_top)
     body = 0.92 if cut.comb == "out" else 0.45
     height = np.interp(inside_cm, [-0.8, 0.1, 0.9, 3.0], [-0.6, -0.10, 0.25, 1.0])
     height = np.where(height > 0, height * lift * body, height)
@@ -307,6 +331,12 @@ def _cap(cut: Cut, identity: Identity, rings: np.ndarray) -> Part:
     lumps = noise(identity.random(4), (rows, columns), (9, 14), 2)
     lumps[:, -1] = lumps[:, 0]
     height = height + (0.5 * cut.curl_cm + 0.05) * lumps * (inside_cm > 1)
+    if cut.comb == "out":
+        height += (
+            0.14
+            * noise(identity.random(8), (rows, columns), (rows, columns), 1)
+            * (inside_cm > 0.5)
+        )
     first = _STRIPS * _STRIP_WIDTH + 4
     u_texture = (first + (_CAP_WIDTH - 8) * (u / (2 * np.pi) + 0.5)) / _TEXTURE_WIDTH
     grid = (base + normal * height[..., None]).reshape(-1, 3)
@@ -319,7 +349,8 @@ def _cap(cut: Cut, identity: Identity, rings: np.ndarray) -> Part:
 
 
 def _ribbons(cut: Cut, skull: _Skull, path_SN3: np.ndarray, rng: np.random.Generator) -> Part:
-    """Locks as ribbons that lie along the skull."""
+    """Locks as ribbons that lie along the skull, the nearest to the camera first (drawn faster)."""
+    path_SN3 = path_SN3[np.argsort(-path_SN3[..., 2].mean(1), kind="stable")]
     count, points = path_SN3.shape[:2]
     along = np.gradient(path_SN3, axis=1)
     along /= np.linalg.norm(along, axis=2, keepdims=True) + 1e-9
@@ -361,7 +392,9 @@ def _paint_texture(identity: Identity, cut: Cut, rng: np.random.Generator) -> np
     column = np.arange(_TEXTURE_WIDTH)
     fine = noise(rng, shape, (3, 330), 1)
     clumps = noise(rng, shape, (4, 90), 2)
-    if cut.curl_cm > 0.2:  # bend the strands
+    if cut.comb == "out":  # small curls instead of strands
+        fine, clumps = noise(rng, shape, (70, 150), 1), noise(rng, shape, (30, 64), 2)
+    elif cut.curl_cm > 0.2:  # bend the strands
         shift = (5 * np.sin(2 * np.pi * (5 * v[:, 0] + rng.uniform()))).astype(int)
         rows = np.arange(_TEXTURE_HEIGHT)[:, None]
         wrapped = (column[None] + shift[:, None]) % _TEXTURE_WIDTH
@@ -374,6 +407,6 @@ def _paint_texture(identity: Identity, cut: Cut, rng: np.random.Generator) -> np
     alpha = np.clip(gaps, 0, 1) * smoothstep(0.06, -0.10, v - ends) * smoothstep(0, 0.06, v)
     alpha = np.where(is_cap, 1.0, np.clip(1.25 * alpha, 0, 1))
     shade = np.exp(0.20 * fine + 0.17 * clumps)
-    shade = shade * np.where(is_cap, 0.72, 0.70 + 0.42 * v)
+    shade = shade * np.where(is_cap, 0.5 if cut.comb == "out" else 0.68, 0.70 + 0.42 * v)
     rgb = hair_rgb(identity) * shade[..., None]
     return np.concatenate([np.clip(rgb, 0.003, 0.9), alpha[..., None]], -1).astype(np.float32)

@@ -185,9 +185,7 @@ def _sample_shape(rng: np.random.Generator, masculinity: float) -> dict[str, Any
     return shape | {"bumps_B3": tuple(map(tuple, bumps_B3.tolist()))}
 
 
-def _sample_skin(
-    rng: np.random.Generator, masculinity: float, skin_tone: float
-) -> dict[str, Any]:
+def _sample_skin(rng: np.random.Generator, masculinity: float, skin_tone: float) -> dict[str, Any]:
     blotches_B2 = np.clip(rng.standard_normal((len(BUMPS), 2)), -2, 2)
     made_up = masculinity < 0 and rng.random() < 0.65
     blue_chance = float(np.clip(0.75 - 1.5 * skin_tone, 0, 1))

@@ -40,6 +40,7 @@ def bake(
     """Share of ambient light that arrives at each vertex: (V,) float32 in [0.08, 1]."""
     lit_V = np.full(len(vertices_V3), 1e-3, np.float32)
     total_V = np.full(len(vertices_V3), 2e-3, np.float32)
+    opacity_HW = raster.opacity_of(hair_texture_HW4)
     height_SS = np.empty((_TEXELS, _TEXELS), np.float32)
     triangle_SS = np.empty((_TEXELS, _TEXELS), np.int32)
     screen_V3 = np.empty_like(vertices_V3)
@@ -50,7 +51,7 @@ def bake(
             uv_V2,
             triangles_T3,
             material_T,
-            hair_texture_HW4,
+            opacity_HW,
             True,
             -1000.0,
             height_SS,

@@ -132,8 +132,10 @@ def teeth(centre: np.ndarray, identity: Identity, upper: bool) -> Part:
 def mouth_cavity(centre: np.ndarray, points: int = 13) -> Part:
     """The dark bag behind the teeth, hung between the upper jaw and the lower."""
     a, b = np.meshgrid(np.linspace(-1, 1, points), np.linspace(1, -1, points))
-    depth = 0.45 + 1.3 * a * a + 3.4 * (1 - a * a) * np.sqrt(1 - b * b)
-    grid_HW3 = centre + np.stack([3.3 * a, -0.25 + 1.75 * b, -depth], -1)
+    a, b = a * np.sqrt(1 - b * b / 2), b * np.sqrt(1 - a * a / 2)
+    rim = np.clip(1 - a * a - b * b, 0, 1)
+    depth = 0.55 + 1.7 * a * a + 3.4 * np.sqrt(rim)
+    grid_HW3 = centre + np.stack([3.1 * a, -0.2 + 1.6 * b, -depth], -1)
     colour = np.array([0.16, 0.035, 0.032]) * np.exp(-0.45 * (depth - 1))[..., None]
     return _part(
         grid_HW3,
@@ -254,6 +256,4 @@ def clothes(identity: Identity, rings: np.ndarray) -> Part:
     tint = np.ones((rows, columns, 1)) - 0.12 * ((row == 2) | (row == 1))[..., None]
     uv_V2 = np.stack([angle / (2 * np.pi) + 0.5, row / (rows - 1)], -1).reshape(-1, 2)
     rigid = np.zeros(rows * columns)
-    return _part(
-        grid_HW3, materials.CLOTH, "torso", colour * tint, uv_V2=uv_V2, rigid_V=rigid
-    )
+    return _part(grid_HW3, materials.CLOTH, "torso", colour * tint, uv_V2=uv_V2, rigid_V=rigid)

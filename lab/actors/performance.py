@@ -15,8 +15,8 @@ from numpy.random import default_rng
 
 from lab.actors import articulation, behaviour
 from lab.actors.actor import Actor
-from lab.actors.fields import smoothstep
 from lab.actors.expressions import EXPRESSIONS
+from lab.actors.fields import smoothstep
 from lab.actors.identity import Identity
 from lab.actors.phonemes import MOUTH_NAMES, SILENCE, base, stress
 from lab.actors.pose import Pose
@@ -126,7 +126,7 @@ def perform(
     face_GE = _face(seed, seconds, said, stresses, shifts, time_G)
     return Performance(
         seed=seed,
-        rate_fps=rate_fps,
+        rate_fps=float(rate_fps),
         expression_TE=at_frames(face_GE),
         pose_deg_T3=at_frames(pose_G3),
         shift_cm_T2=at_frames(shift_G2),

@@ -28,21 +28,20 @@ ATTRIBUTES = 12
 # A camera as the kernels read it: centre x, centre y, distance (cm), focal length (samples).
 CAMERA_X, CAMERA_Y, CAMERA_Z, CAMERA_FOCAL = 0, 1, 2, 3
 
+_LOCK_NORMAL = 0.35  # share of a lock's own normal; the rest is the hairdo's
 _EDGE = -1e-5  # a sample this far outside an edge still counts: no cracks between neighbours
 _jit = numba.njit(cache=True, fastmath=True, error_model="numpy")
+
+
+def opacity_of(hair_texture_HW4: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 opacity of a hair texture, the form in which `raster` reads it fastest."""
+    return (hair_texture_HW4[..., 3] * 255).astype(np.uint8)
 
 
 @_jit
 def is_two_sided(material: int) -> bool:
     """Thin or open surfaces are drawn from behind as well; all others are culled there."""
-    return (
-        material == HAIR
-        or material == EAR
-        or material == TEETH
-        or material == CAVITY
-        or material == TONGUE
-        or material == LENS
-    )
+    return material in (HAIR, EAR, TEETH, CAVITY, TONGUE, LENS)
 
 
 @_jit
@@ -91,11 +90,19 @@ def vertex_stage(
 
 
 @_jit
-def strand_stage(triangles_T3: np.ndarray, material_T: np.ndarray, packed_VA: np.ndarray) -> None:
-    """Write the unit direction of the strand into the colour columns of the hair's vertices.
+def strand_stage(
+    triangles_T3: np.ndarray,
+    material_T: np.ndarray,
+    hull_V3: np.ndarray,
+    rotation_33: np.ndarray,
+    packed_VA: np.ndarray,
+) -> None:
+    """Give the hair's vertices the direction of their strand and a normal of the whole hairdo.
 
-    Hair takes its colour from a texture, so these columns are free. A strand runs along growing
-    v, from root to tip; the direction is the mean over the triangles around a vertex.
+    The strand runs along growing v, from root to tip; the unit direction goes into the colour
+    columns, which are free because hair takes its colour from a texture. A lock's own normal says
+    little about how light meets the hair, so it is mixed with the outward direction of the
+    hairdo, `hull_V3`, given in the head's frame (zero for vertices that are not hair).
     """
     for t in range(triangles_T3.shape[0]):
         if material_T[t] == HAIR:
@@ -117,18 +124,29 @@ def strand_stage(triangles_T3: np.ndarray, material_T: np.ndarray, packed_VA: np
             packed_VA[corner, 9] += tx
             packed_VA[corner, 10] += ty
             packed_VA[corner, 11] += tz
-    for t in range(triangles_T3.shape[0]):
-        if material_T[t] == HAIR:
-            for corner in triangles_T3[t]:
-                tx, ty, tz = packed_VA[corner, 9], packed_VA[corner, 10], packed_VA[corner, 11]
-                length = 1.0 / (math.sqrt(tx * tx + ty * ty + tz * tz) + 1e-20)
-                packed_VA[corner, 9] = tx * length
-                packed_VA[corner, 10] = ty * length
-                packed_VA[corner, 11] = tz * length
+    for v in range(packed_VA.shape[0]):
+        x, y, z = hull_V3[v, 0], hull_V3[v, 1], hull_V3[v, 2]
+        if x == 0.0 and y == 0.0 and z == 0.0:
+            continue
+        tx, ty, tz = packed_VA[v, 9], packed_VA[v, 10], packed_VA[v, 11]
+        length = 1.0 / (math.sqrt(tx * tx + ty * ty + tz * tz) + 1e-20)
+        packed_VA[v, 9], packed_VA[v, 10], packed_VA[v, 11] = tx * length, ty * length, tz * length
+        hx = rotation_33[0, 0] * x + rotation_33[0, 1] * y + rotation_33[0, 2] * z
+        hy = rotation_33[1, 0] * x + rotation_33[1, 1] * y + rotation_33[1, 2] * z
+        hz = rotation_33[2, 0] * x + rotation_33[2, 1] * y + rotation_33[2, 2] * z
+        nx, ny, nz = packed_VA[v, 3], packed_VA[v, 4], packed_VA[v, 5]
+        own = _LOCK_NORMAL
+        if nx * hx + ny * hy + nz * hz < 0.0:
+            own = -own
+        packed_VA[v, 3] = own * nx + (1.0 - _LOCK_NORMAL) * hx
+        packed_VA[v, 4] = own * ny + (1.0 - _LOCK_NORMAL) * hy
+        packed_VA[v, 5] = own * nz + (1.0 - _LOCK_NORMAL) * hz
 
 
 @_jit
-def project(points_P3: np.ndarray, camera_4: np.ndarray, size: float, screen_P3: np.ndarray) -> None:
+def project(
+    points_P3: np.ndarray, camera_4: np.ndarray, size: float, screen_P3: np.ndarray
+) -> None:
     """Perspective projection of world points (cm) to samples and inverse depth (1 / cm).
 
     `size` is the image side in samples; the camera looks along -z at (centre x, centre y).
@@ -142,21 +160,12 @@ def project(points_P3: np.ndarray, camera_4: np.ndarray, size: float, screen_P3:
 
 
 @_jit
-def hair_alpha(hair_texture_HW4: np.ndarray, u: float, v: float) -> float:
-    """Opacity of the hair texel nearest to (u, v), both in [0, 1]."""
-    height, width = hair_texture_HW4.shape[0], hair_texture_HW4.shape[1]
-    column = min(width - 1, max(0, int(u * (width - 1) + 0.5)))
-    row = min(height - 1, max(0, int(v * (height - 1) + 0.5)))
-    return hair_texture_HW4[row, column, 3]
-
-
-@_jit
 def raster(
     screen_V3: np.ndarray,
     uv_V2: np.ndarray,
     triangles_T3: np.ndarray,
     material_T: np.ndarray,
-    hair_texture_HW4: np.ndarray,
+    opacity_HW: np.ndarray,
     for_light: bool,
     empty: float,
     nearness_NN: np.ndarray,
@@ -168,12 +177,13 @@ def raster(
     is 0), height towards the light for a shadow map. `for_light` leaves out what casts no shadow:
     eyeballs, lenses and the lining of the mouth.
 
-    Edge functions and nearness are linear on the screen, so each is set up once per triangle and
-    then stepped from sample to sample. Hair is tested against its opacity with a threshold that
-    differs between the samples of a 2 x 2 block (alpha to coverage): after the block is averaged,
-    the edge of the hair is soft without sorting.
+    Edge functions, nearness and texture coordinates are linear on the screen, so each is set up
+    once per triangle and then stepped from sample to sample. Hair is tested against its opacity
+    (`opacity_HW`, uint8) with a threshold that differs between the samples of a 2 x 2 block (alpha
+    to coverage): after the block is averaged, the edge of the hair is soft without sorting.
     """
     height, width = nearness_NN.shape
+    opacity_rows, opacity_columns = opacity_HW.shape
     nearness_NN[:] = empty
     triangle_NN[:] = -1
     for t in range(triangles_T3.shape[0]):
@@ -183,17 +193,17 @@ def raster(
         x2, y2 = screen_V3[c, 0], screen_V3[c, 1]
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         material = material_T[t]
-        if for_light and (material == EYE or material == CAVITY or material == LENS):
+        if for_light and (material in (EYE, CAVITY, LENS)):
             continue
         if area >= 0.0 and not is_two_sided(material):
             continue
         if abs(area) < 1e-7:
             continue
 
-        left = max(0, int(math.ceil(min(x0, x1, x2) - 0.5)))
-        right = min(width - 1, int(math.floor(max(x0, x1, x2) - 0.5)))
-        top = max(0, int(math.ceil(min(y0, y1, y2) - 0.5)))
-        bottom = min(height - 1, int(math.floor(max(y0, y1, y2) - 0.5)))
+        left = max(0, math.ceil(min(x0, x1, x2) - 0.5))
+        right = min(width - 1, math.floor(max(x0, x1, x2) - 0.5))
+        top = max(0, math.ceil(min(y0, y1, y2) - 0.5))
+        bottom = min(height - 1, math.floor(max(y0, y1, y2) - 0.5))
         if left > right or top > bottom:
             continue
 
@@ -207,24 +217,40 @@ def raster(
         z2 = screen_V3[c, 2]
         z0, z1 = screen_V3[a, 2] - z2, screen_V3[b, 2] - z2
         is_hair = material == HAIR
+        u2, v2 = uv_V2[c, 0] * opacity_columns, uv_V2[c, 1] * opacity_rows
+        u0, v0 = uv_V2[a, 0] * opacity_columns - u2, uv_V2[a, 1] * opacity_rows - v2
+        u1, v1 = uv_V2[b, 0] * opacity_columns - u2, uv_V2[b, 1] * opacity_rows - v2
 
         for row in range(top, bottom + 1):
-            w0, w1 = w0_row, w1_row
-            for column in range(left, right + 1):
+            # Where a wide row can lie inside all three edges: w = w_row + w_dx * k >= 0 bounds k.
+            first, last = 0, right - left
+            if last > 5:
+                for w, w_dx in (
+                    (w0_row, w0_dx),
+                    (w1_row, w1_dx),
+                    (1.0 - w0_row - w1_row, -w0_dx - w1_dx),
+                ):
+                    if abs(w_dx) > 1e-7:
+                        crossing = -w / w_dx
+                        if w_dx > 0.0 and crossing > first:
+                            first = min(last + 1, int(crossing))
+                        if w_dx < 0.0 and crossing < last:
+                            last = max(-1, int(crossing + 1.0))
+            w0, w1 = w0_row + first * w0_dx, w1_row + first * w1_dx
+            for column in range(left + first, left + last + 1):
                 if w0 >= _EDGE and w1 >= _EDGE and w0 + w1 <= 1.0 - _EDGE:
                     z = z2 + w0 * z0 + w1 * z1
                     if z > nearness_NN[row, column]:
                         keep = True
                         if is_hair:
-                            w2 = 1.0 - w0 - w1
-                            u = w0 * uv_V2[a, 0] + w1 * uv_V2[b, 0] + w2 * uv_V2[c, 0]
-                            v = w0 * uv_V2[a, 1] + w1 * uv_V2[b, 1] + w2 * uv_V2[c, 1]
+                            u, v = int(u2 + w0 * u0 + w1 * u1), int(v2 + w0 * v0 + w1 * v1)
+                            u = min(opacity_columns - 1, max(0, u))
+                            v = min(opacity_rows - 1, max(0, v))
                             # Thresholds .2 .6 / .8 .4 over the block.
-                            odd_row, odd_column = row & 1, column & 1
-                            threshold = 0.2 + 0.4 * odd_column + 0.6 * odd_row
-                            if odd_row and odd_column:
-                                threshold = 0.4
-                            keep = hair_alpha(hair_texture_HW4, u, v) > threshold
+                            threshold = 51 + 102 * (column & 1)
+                            if row & 1:
+                                threshold = 204 - 102 * (column & 1)
+                            keep = opacity_HW[v, u] > threshold
                         if keep:
                             nearness_NN[row, column] = z
                             triangle_NN[row, column] = t

@@ -17,13 +17,16 @@ import numpy as np
 
 from lab.actors import raster
 from lab.actors.actor import Actor
-from lab.actors.materials import EAR, SKIN
+from lab.actors.materials import EAR, HAIR, SKIN
 from lab.actors.shading import SKIN_CHANNELS, Textures
 
 _TEXEL_CM = 0.04  # of the full skin texture, on the face
 _COARSE = 8  # the directions are spread at this fraction of the texture's resolution
 _STEEPEST = 0.7  # longest bend: beyond it, relief would turn the normal away from the viewer
 
+_HULL_CENTRE = np.array([0.0, 2.5, -1.0], np.float32)  # of the skull, cm
+
+_hulls: "weakref.WeakKeyDictionary[Actor, np.ndarray]" = weakref.WeakKeyDictionary()
 _prepared: "weakref.WeakKeyDictionary[Actor, dict[int, Textures]]" = weakref.WeakKeyDictionary()
 
 
@@ -40,12 +43,26 @@ def textures_of(actor: Actor, pixel_cm: float) -> Textures:
     return levels[level]
 
 
+def hull_normals(actor: Actor) -> np.ndarray:
+    """(V, 3) float32: unit direction out of the hairdo at the hair's vertices, zero elsewhere.
+
+    In the head's frame. On the skull it points away from the middle of the head; below, where hair
+    hangs, away from the neck.
+    """
+    if actor not in _hulls:
+        hull_V3 = np.zeros_like(actor.vertices_V3)
+        hair = np.unique(actor.triangles_T3[actor.material_T == HAIR])
+        outwards = actor.vertices_V3[hair] - _HULL_CENTRE
+        outwards[:, 1] *= np.where(outwards[:, 1] > 0, 1.0, 0.25)
+        hull_V3[hair] = outwards / (np.linalg.norm(outwards, axis=1, keepdims=True) + 1e-6)
+        _hulls[actor] = hull_V3
+    return _hulls[actor]
+
+
 def _at_level(actor: Actor, level: int) -> Textures:
     albedo_HW4, relief_HW = actor.skin_texture_HW4, actor.skin_height_HW
-    rows, columns = albedo_HW4.shape[0] >> level, albedo_HW4.shape[1] >> level
-    if level:
-        albedo_HW4 = cv2.resize(albedo_HW4, (columns, rows), interpolation=cv2.INTER_AREA)
-        relief_HW = cv2.resize(relief_HW, (columns, rows), interpolation=cv2.INTER_AREA)
+    albedo_HW4, relief_HW = _shrunk(albedo_HW4, level), _shrunk(relief_HW, level)
+    rows, columns = relief_HW.shape
     along_u, along_v = _bend_directions(actor, rows, columns)
     slope_u = np.gradient(relief_HW, axis=1) * columns
     slope_v = np.gradient(relief_HW, axis=0) * rows
@@ -57,10 +74,19 @@ def _at_level(actor: Actor, level: int) -> Textures:
     return Textures(
         skin,
         actor.skin_part_HW,
-        actor.hair_texture_HW4,
+        _shrunk(actor.hair_texture_HW4, level + 1),
+        raster.opacity_of(_shrunk(actor.hair_texture_HW4, level)),
         actor.eye_texture_HW3,
         float(actor.eye_iris_radius_uv),
     )
+
+
+def _shrunk(texture: np.ndarray, level: int) -> np.ndarray:
+    """A texture at 1 / 2 ** level of its size, by averaging."""
+    rows, columns = (max(2, side >> level) for side in texture.shape[:2])
+    if texture.shape[:2] == (rows, columns):
+        return texture
+    return cv2.resize(texture, (columns, rows), interpolation=cv2.INTER_AREA)
 
 
 def _bend_directions(actor: Actor, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -94,14 +120,17 @@ def _bend_directions(actor: Actor, rows: int, columns: int) -> tuple[np.ndarray,
     rows_c, columns_c = rows // _COARSE, columns // _COARSE
     screen_V3 = np.ones_like(vertices_V3)
     screen_V3[:, :2] = uv_V2 * (columns_c, rows_c)
-    nearness, triangle = np.empty((rows_c, columns_c), np.float32), np.empty((rows_c, columns_c), np.int32)
+    nearness, triangle = (
+        np.empty((rows_c, columns_c), np.float32),
+        np.empty((rows_c, columns_c), np.int32),
+    )
     two_sided = np.full(len(triangles_T3), EAR, np.uint8)
     raster.raster(
         screen_V3,
         uv_V2,
         triangles_T3,
         two_sided,
-        actor.hair_texture_HW4,
+        raster.opacity_of(actor.hair_texture_HW4),
         False,
         0.0,
         nearness,

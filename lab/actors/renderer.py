@@ -10,7 +10,7 @@ from lab.actors.actor import Actor
 from lab.actors.expressions import EXPRESSIONS, expression_vector
 from lab.actors.materials import FACE_PARTS, part_code
 from lab.actors.pose import Pose
-from lab.actors.relief import textures_of
+from lab.actors.relief import hull_normals, textures_of
 from lab.actors.scene import Background, Camera, Light, direction
 from lab.errors import UserError
 
@@ -93,6 +93,7 @@ class Renderer:
         """
         expression_E = expression_vector(expression)
         vertices_V3, uv_V2 = actor.pose(expression_E, pose, gaze_deg)
+        textures = textures_of(actor, camera.field_cm / self.size_px)
         side = self.size_px * self.supersample
         lens = np.array(
             [
@@ -116,14 +117,20 @@ class Renderer:
             actor.weld_V,
             packed_VA,
         )
-        raster.strand_stage(actor.triangles_T3, actor.material_T, packed_VA)
+        raster.strand_stage(
+            actor.triangles_T3,
+            actor.material_T,
+            hull_normals(actor),
+            pose.rotation_33(),
+            packed_VA,
+        )
         raster.project(vertices_V3, lens, float(side), screen_V3)
         raster.raster(
             screen_V3,
             uv_V2,
             actor.triangles_T3,
             actor.material_T,
-            actor.hair_texture_HW4,
+            textures.opacity,
             False,
             0.0,
             self._nearness_NN,
@@ -131,7 +138,7 @@ class Renderer:
         )
 
         # What the key light sees.
-        lighting = self._lighting(actor, vertices_V3, uv_V2, pose, light, lens)
+        lighting = self._lighting(actor, vertices_V3, uv_V2, textures.opacity, pose, light, lens)
 
         # Colours, labels and depth.
         parts_HW = np.empty((self.size_px, self.size_px), np.uint8)
@@ -144,7 +151,7 @@ class Renderer:
             actor.part_T,
             self._nearness_NN,
             self._triangle_NN,
-            textures_of(actor, camera.field_cm / self.size_px),
+            textures,
             lighting,
             tone_curve(),
             background.image(self.size_px),
@@ -169,6 +176,7 @@ class Renderer:
         actor: Actor,
         vertices_V3: np.ndarray,
         uv_V2: np.ndarray,
+        opacity_HW: np.ndarray,
         pose: Pose,
         light: Light,
         lens: np.ndarray,
@@ -185,7 +193,7 @@ class Renderer:
             uv_V2,
             actor.triangles_T3,
             actor.material_T,
-            actor.hair_texture_HW4,
+            opacity_HW,
             True,
             -1000.0,
             self._shadow_SS,
@@ -219,9 +227,7 @@ class Renderer:
         points_L3 = np.einsum(
             "lkc,lk->lc", vertices_V3[actor.landmark_index_L3], actor.landmark_weight_L3
         )
-        jaw_JK3 = np.einsum(
-            "jkvc,jkv->jkc", vertices_V3[actor.jaw_index_JK3], actor.jaw_weight_JK3
-        )
+        jaw_JK3 = np.einsum("jkvc,jkv->jkc", vertices_V3[actor.jaw_index_JK3], actor.jaw_weight_JK3)
         screen_L3 = self._project(points_L3, lens)
         levels, candidates = jaw_JK3.shape[:2]
         screen_JK3 = self._project(jaw_JK3.reshape(-1, 3), lens).reshape(levels, candidates, 3)
@@ -280,7 +286,7 @@ def _exposure(light: Light, mean_albedo: float) -> float:
         + np.maximum(0, (normals @ fill + 0.3) / 1.3).mean() * np.dot(luma, light.fill_rgb)
         + 0.45 * (np.dot(luma, light.sky_rgb) + np.dot(luma, light.ground_rgb))
     )
-    return float(0.62 * arriving**-0.75 * (mean_albedo / 0.35) ** -0.5 * 2.0**light.exposure_ev)
+    return float(0.72 * arriving**-0.75 * (mean_albedo / 0.35) ** -0.5 * 2.0**light.exposure_ev)
 
 
 @functools.cache

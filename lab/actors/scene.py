@@ -130,7 +130,17 @@ class Background:
     kind: str = "studio"
     seed: int = 0
 
-    KINDS = ("studio", "wall", "foliage", "lights", "room", "window", "shelves", "street", "curtain")
+    KINDS = (
+        "studio",
+        "wall",
+        "foliage",
+        "lights",
+        "room",
+        "window",
+        "shelves",
+        "street",
+        "curtain",
+    )
 
     def __post_init__(self) -> None:
         if self.kind not in self.KINDS:
@@ -194,7 +204,9 @@ def _gradient(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     return np.repeat(top * (1 - share) + bottom * share, _SIDE, axis=1)
 
 
-def _rectangle(image: np.ndarray, left: float, top: float, right: float, bottom: float, colour) -> None:
+def _rectangle(
+    image: np.ndarray, left: float, top: float, right: float, bottom: float, colour
+) -> None:
     """Fill a rectangle given in pixels, clipped to the image."""
     rows = slice(max(0, round(top)), max(0, round(bottom)))
     image[rows, max(0, round(left)) : max(0, round(right))] = colour
@@ -237,7 +249,9 @@ def _rectangle_scale(
 def _foliage(rng: np.random.Generator) -> np.ndarray:
     """Leaves in layers, with sky between them."""
     image = _gradient(_tint(rng, 0.45, 0.9, 0.1), _tint(rng, 0.08, 0.25, 0.1))
-    greens = np.array([[0.16, 0.26, 0.08], [0.30, 0.42, 0.14], [0.45, 0.55, 0.22], [0.10, 0.17, 0.07]])
+    greens = np.array(
+        [[0.16, 0.26, 0.08], [0.30, 0.42, 0.14], [0.45, 0.55, 0.22], [0.10, 0.17, 0.07]]
+    )
     autumn = rng.uniform(0, 0.35) * np.array([1.0, 0.1, -0.2])
     for k in range(220):
         colour = np.clip(greens[rng.integers(4)] * rng.uniform(0.6, 1.4) + autumn, 0.01, 1)
@@ -251,7 +265,9 @@ def _lights(rng: np.random.Generator) -> np.ndarray:
     """An evening street far out of focus: discs of light on a dark ground."""
     image = _gradient(_tint(rng, 0.05, 0.2, 0.1), _tint(rng, 0.05, 0.25, 0.12))
     image += (0.04 * _clouds(rng, 5, 3))[..., None]
-    hues = np.array([[1.0, 0.75, 0.4], [1.0, 0.9, 0.75], [0.6, 0.75, 1.0], [1.0, 0.4, 0.3], [0.5, 0.9, 0.6]])
+    hues = np.array(
+        [[1.0, 0.75, 0.4], [1.0, 0.9, 0.75], [0.6, 0.75, 1.0], [1.0, 0.4, 0.3], [0.5, 0.9, 0.6]]
+    )
     for _ in range(int(rng.integers(14, 40))):
         layer = np.zeros_like(image)
         centre = (int(rng.integers(_SIDE)), int(rng.normal(0.42, 0.22) * _SIDE))
@@ -273,7 +289,14 @@ def _room(rng: np.random.Generator) -> np.ndarray:
         _rectangle(image, *inner, _tint(rng, 0.2, 0.85, 0.35))
     if rng.random() < 0.5:
         left = rng.choice([rng.uniform(-30, 40), rng.uniform(180, 240)])
-        _rectangle(image, left, rng.uniform(10, 60), left + rng.uniform(50, 80), _SIDE, _tint(rng, 0.2, 0.9, 0.12))
+        _rectangle(
+            image,
+            left,
+            rng.uniform(10, 60),
+            left + rng.uniform(50, 80),
+            _SIDE,
+            _tint(rng, 0.2, 0.9, 0.12),
+        )
     if rng.random() < 0.5:
         lamp = np.zeros_like(image)
         centre = (int(rng.integers(_SIDE)), int(rng.uniform(20, 150)))
@@ -288,9 +311,14 @@ def _window(rng: np.random.Generator) -> np.ndarray:
     image = _gradient(_tint(rng, 0.3, 0.6, 0.15), _tint(rng, 0.2, 0.5, 0.15))
     left, top = rng.uniform(-60, 150), rng.uniform(-30, 40)
     width, height = rng.uniform(90, 190), rng.uniform(120, 240)
-    _rectangle(image, left - 7, top - 7, left + width + 7, top + height + 7, _tint(rng, 0.5, 0.9, 0.05))
+    _rectangle(
+        image, left - 7, top - 7, left + width + 7, top + height + 7, _tint(rng, 0.5, 0.9, 0.05)
+    )
     view = _gradient(_tint(rng, 0.8, 0.97, 0.1), _tint(rng, 0.45, 0.8, 0.2))
-    rows, columns = slice(max(0, int(top)), int(top + height)), slice(max(0, int(left)), int(left + width))
+    rows, columns = (
+        slice(max(0, int(top)), int(top + height)),
+        slice(max(0, int(left)), int(left + width)),
+    )
     image[rows, columns] = view[rows, columns]
     for share in (1 / 3, 2 / 3) if width > 130 else (0.5,):
         x = left + width * share
@@ -310,7 +338,14 @@ def _shelves(rng: np.random.Generator) -> np.ndarray:
             width = rng.uniform(5, 16)
             if rng.random() < 0.9:
                 height = pitch * rng.uniform(0.55, 0.88)
-                _rectangle(image, left, bottom - height, left + width - 1, bottom, _tint(rng, 0.1, 0.75, 0.45))
+                _rectangle(
+                    image,
+                    left,
+                    bottom - height,
+                    left + width - 1,
+                    bottom,
+                    _tint(rng, 0.1, 0.75, 0.45),
+                )
             left += width
         _rectangle(image, 0, bottom, _SIDE, bottom + 5, board)
     return image
@@ -318,7 +353,9 @@ def _shelves(rng: np.random.Generator) -> np.ndarray:
 
 def _street(rng: np.random.Generator) -> np.ndarray:
     """Houses under a sky."""
-    image = _gradient(np.float32([0.55, 0.68, 0.85]) * rng.uniform(0.7, 1.1), _tint(rng, 0.7, 0.95, 0.06))
+    image = _gradient(
+        np.float32([0.55, 0.68, 0.85]) * rng.uniform(0.7, 1.1), _tint(rng, 0.7, 0.95, 0.06)
+    )
     left = float(rng.uniform(-50, 0))
     ground = rng.uniform(170, 230)
     while left < _SIDE:

@@ -76,6 +76,7 @@ class Textures(NamedTuple):
     skin: np.ndarray  # (h, w, SKIN_CHANNELS)
     skin_part: np.ndarray  # (h', w') uint8 part labels
     hair: np.ndarray  # (h, w, 4) colour and opacity
+    opacity: np.ndarray  # (h'', w'') uint8 opacity of the hair
     eye: np.ndarray  # (h, w, 3)
     iris_radius_uv: float
 
@@ -198,7 +199,7 @@ def _light_surface(
     px, py, pz = at[0], at[1], at[2]
     nx, ny, nz = at[3], at[4], at[5]
     u, v, occlusion = at[6], at[7], at[8]
-    skin_like = material == SKIN or material == EAR
+    skin_like = material in (SKIN, EAR)
 
     # 1. Albedo; for skin also gloss, and the relief that bends the normal.
     r, g, b, gloss = at[9], at[10], at[11], np.float32(0.0)
@@ -225,7 +226,7 @@ def _light_surface(
     vx, vy, vz = wx * length, wy * length, wz * length
     length = 1.0 / math.sqrt(nx * nx + ny * ny + nz * nz + 1e-9)
     n_view = (nx * vx + ny * vy + nz * vz) * length
-    if from_behind:
+    if from_behind and material != HAIR:  # hair has the normal of the hairdo on both sides
         length, n_view = -length, -n_view
     n_view = min(1.0, max(0.02, n_view))
     nx, ny, nz = nx * length, ny * length, nz * length
@@ -290,10 +291,10 @@ def _light_surface(
         wide *= wide
         wide *= wide
         lit = min(1.0, max(0.0, n_key + 0.3))
-        key_r = _wrapped(n_key, 0.45) * (1.0 - 0.5 * t_key * t_key) + 0.55 * wide * lit
+        key_r = _wrapped(n_key, 0.45) * (1.0 - 0.5 * t_key * t_key) + 0.9 * wide * lit
         key_g, key_b = key_r, key_r
-        specular = 0.045 * white * white * lit * visible * occlusion
-        sheen = 0.04 * mirrored_view * occlusion
+        specular = 0.10 * white * white * lit * visible * occlusion
+        sheen = (0.012 + 0.08 * mirrored_view) * occlusion
     elif material == EYE:
         # Lids shade the eyeball softly; the wet cornea mirrors both lamps as round windows. It
         # is rounder than the eyeball: its normal leans towards the viewer at the iris.
@@ -309,11 +310,11 @@ def _light_surface(
         nx, ny, nz = nx * length, ny * length, nz * length
         twice = 2.0 * (nx * vx + ny * vy + nz * vz)
         rx, ry, rz = twice * nx - vx, twice * ny - vy, twice * nz - vz
-        window = min(1.0, max(0.0, (rx * lx + ry * ly + rz * lz - 0.90) * (1.0 / 0.06)))
-        specular = 0.42 * window * window * (3.0 - 2.0 * window) * visible_r * occlusion
-        window = min(1.0, max(0.0, (rx * fx + ry * fy + rz * fz - 0.93) * (1.0 / 0.05)))
-        sheen = 0.35 * (mirrored_view + 0.02) * occlusion + 0.12 * window
-    elif material == TEETH or material == TONGUE:
+        window = min(1.0, max(0.0, (rx * lx + ry * ly + rz * lz - 0.955) * (1.0 / 0.028)))
+        specular = 0.75 * window * window * (3.0 - 2.0 * window) * visible_r * occlusion
+        window = min(1.0, max(0.0, (rx * fx + ry * fy + rz * fz - 0.95) * (1.0 / 0.03)))
+        sheen = 0.35 * (mirrored_view + 0.02) * occlusion + 0.5 * window * window
+    elif material in (TEETH, TONGUE):
         # Wet and slightly translucent.
         key_r, key_g, key_b = _wrapped(n_key, 0.5), _wrapped(n_key, 0.45), _wrapped(n_key, 0.4)
         fill = _wrapped(n_fill, 0.4)

@@ -154,7 +154,7 @@ def synthesise(phones: Sequence[Phone], voice: Voice, rng: Generator) -> Speech:
     )
     times_s = edges * (vocal_tract.STEP_SAMPLES / RATE_HZ)
     phonemes = tuple(
-        (phone.symbol, float(a), float(b))
+        (phone.symbol, round(float(a), 4), round(float(b), 4))
         for phone, a, b in zip(phones, times_s[:-1], times_s[1:], strict=True)
     )
     return Speech(_level(raw_N), RATE_HZ, phonemes)

@@ -61,9 +61,7 @@ def _eye_ring(side: int, distance_cm: float) -> np.ndarray:
     """Loop round an eye at a distance from the lid edge, in the flat domain."""
     angle = np.arange(EYE_RING_POINTS) * 2 * np.pi / EYE_RING_POINTS
     along = np.cos(angle)
-    height = np.where(
-        np.sin(angle) >= 0, anatomy.upper_lid(along), anatomy.lower_lid(along)
-    )
+    height = np.where(np.sin(angle) >= 0, anatomy.upper_lid(along), anatomy.lower_lid(along))
     normal_x, normal_y = np.cos(angle) / EYE_HALF_WIDTH_CM, np.sin(angle) / 0.52
     length = np.hypot(normal_x, normal_y)
     x = EYE_X_CM + EYE_HALF_WIDTH_CM * along + distance_cm * normal_x / length

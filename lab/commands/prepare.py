@@ -3,6 +3,7 @@
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lab.errors import UserError
 from lab.files import sha256
 from lab.progress import Progress
 
-EXAMPLE = 'python -m lab prepare me.mov data/me --consent "my own face, for this course"'
+EXAMPLE = 'python -m lab prepare me.mov data/me --consent "I am the person shown and agree"'
 _DETECTION_SIDE_PX = 480  # frames are shrunk to this for the detector
 
 
@@ -36,24 +37,25 @@ def run(args: Namespace) -> int:
 
     if not 64 <= args.max_side <= 8192:
         raise UserError(f"--max-side {args.max_side}; give 64 to 8192")
-    consent = (require_consent([args.video], args.consent) or "").strip()
-    if not consent:
-        raise UserError('whose face is it? Say who agreed to this use with --consent "..."')
+    consent = require_consent([args.video], args.consent)
     frames, without_face = prepare(args.video, args.out, consent, args.max_side)
     print(f"{frames} frames in {args.out}, {without_face} without a face")
     return 0
 
 
-def prepare(video: Path, out: Path, consent: str, max_side_px: int = 1280) -> tuple[int, int]:
+def prepare(
+    video: Path, out: Path, consent: str | None, max_side_px: int = 1280
+) -> tuple[int, int]:
     """Turn a video into a clip folder.
 
-    The copy is real footage, not synthetic media: it gets no label and no watermark, and clip.json
-    says "footage". What is later made from it does carry them.
+    A copy of real footage is not synthetic media: it gets no label and no watermark, and clip.json
+    says so. What is later made from it does carry them. A video that is marked as synthetic stays
+    marked: its copy is labelled and signed like everything that is made here.
 
     Args:
         video: any video that FFmpeg reads.
         out: the clip's folder; made here, and removed again if there is no face.
-        consent: recorded as given.
+        consent: the statement of `require_consent`, recorded as given.
         max_side_px: larger frames are shrunk to this.
 
     Returns:
@@ -63,41 +65,108 @@ def prepare(video: Path, out: Path, consent: str, max_side_px: int = 1280) -> tu
         UserError: if the video cannot be read, or shows no face.
     """
     from lab.actors.clips import claim, sweep, write_description, write_track
-    from lab.media import VideoReader, VideoWriter
+    from lab.media import VideoReader
 
+    source_type = synthetic_source(video)
     landmarks_px_TL2: list[np.ndarray] = []
-    tracker = FaceTracker()
     with VideoReader(video) as reader:
         info = reader.info
         size_px = _fitted(info.width_px, info.height_px, max_side_px)
-        progress = Progress(info.frames, "finding faces")
-        sound = video if info.audio_hz else None
+        frames = _followed(reader, size_px, landmarks_px_TL2)
         started_s, made_here = time.time(), not out.exists()
         claim(out)
         try:
-            with VideoWriter(out / "video.mp4", info.rate_fps, audio=sound) as writer:
-                for frame in reader:
-                    image_HW3 = frame.image_HW3
-                    if (info.width_px, info.height_px) != size_px:
-                        image_HW3 = cv2.resize(image_HW3, size_px, interpolation=cv2.INTER_AREA)
-                    landmarks_px_TL2.append(tracker.landmarks(image_HW3))
-                    writer.write(image_HW3, frame.time_s)
-                    progress.step()
-                _require_a_face(landmarks_px_TL2, video)
+            _write_video(out / "video.mp4", frames, video, info, consent, source_type)
         except BaseException:
-            if made_here and out.is_dir() and not any(out.iterdir()):
+            if made_here and not any(out.iterdir()):
                 out.rmdir()
             raise
-    progress.finish()
     points_TL2 = np.stack(landmarks_px_TL2)
     visible_TL = np.isfinite(points_TL2).all(-1)
     without_face = int((~visible_TL.all(1)).sum())
     write_track(out, landmarks_px_TL2=points_TL2, visible_TL=visible_TL)
     write_description(
-        out, **_description(video, info, size_px, len(points_TL2), without_face, consent)
+        out,
+        kind="footage",
+        synthetic=source_type is not None,
+        rate_fps=float(info.rate_fps),
+        frames=len(points_TL2),
+        frames_without_face=without_face,
+        size_px=size_px,
+        consent=consent,
+        source={"name": video.name, "sha256": sha256(video)},
     )
     sweep(out, started_s)
     return len(points_TL2), without_face
+
+
+def synthetic_source(video: Path) -> Any:
+    """The manifest's source type if a video is marked as synthetic, else None.
+
+    Looks for a manifest, which may be broken, and for the watermark in the first 24 frames; a video
+    with the watermark alone is taken for a network's work.
+    """
+    from lab.media import read_frames
+    from lab.provenance import manifest, watermark
+
+    signed = manifest.read(video)
+    if signed.statement is not None:
+        return signed.statement.source_type
+    if signed.state != "none" or watermark.detect(read_frames(video, limit=24)).present:
+        return "compositeWithTrainedAlgorithmicMedia"
+    return None
+
+
+def _followed(
+    reader: Any, size_px: tuple[int, int], landmarks_px_TL2: list[np.ndarray]
+) -> Iterator[Any]:
+    """Yield the video's frames in their new size; append each one's landmarks to the list.
+
+    Raises:
+        UserError: after the last frame, if none shows a face.
+    """
+    tracker = FaceTracker()
+    progress = Progress(reader.info.frames, "finding faces")
+    for frame in reader:
+        image_HW3 = frame.image_HW3
+        if image_HW3.shape[1::-1] != size_px:
+            image_HW3 = cv2.resize(image_HW3, size_px, interpolation=cv2.INTER_AREA)
+        landmarks_px_TL2.append(tracker.landmarks(image_HW3))
+        progress.step()
+        yield replace(frame, image_HW3=image_HW3)
+    progress.finish()
+    if not any(np.isfinite(points).all() for points in landmarks_px_TL2):
+        raise UserError(
+            f"no face in {reader.path} ({len(landmarks_px_TL2)} frames); use footage of a face from "
+            "the front, at least 60 px wide"
+        )
+
+
+def _write_video(
+    path: Path,
+    frames: Iterator[Any],
+    video: Path,
+    info: Any,
+    consent: str | None,
+    source_type: Any,
+) -> None:
+    """Write the copy with the video's own sound: plain for footage, signed for synthetic media."""
+    from lab.media import VideoWriter
+    from lab.provenance import Record, sign_and_write
+
+    if source_type is not None:
+        record = Record(
+            "copy of a synthetic video",
+            "python -m lab prepare",
+            source_type,
+            inputs=(video,),
+            consent=consent,
+        )
+        sign_and_write(path, frames, record, rate_fps=info.rate_fps, audio=video)
+        return
+    with VideoWriter(path, info.rate_fps, audio=video) as writer:
+        for frame in frames:
+            writer.write(frame.image_HW3, frame.time_s)
 
 
 class FaceTracker:
@@ -162,32 +231,3 @@ def _fitted(width_px: int, height_px: int, max_side_px: int) -> tuple[int, int]:
     """Width and height within `max_side_px`, in proportion."""
     shrink = min(1.0, max_side_px / max(width_px, height_px))
     return max(2, round(width_px * shrink)), max(2, round(height_px * shrink))
-
-
-def _require_a_face(landmarks_px_TL2: list[np.ndarray], video: Path) -> None:
-    if not any(np.isfinite(points).all() for points in landmarks_px_TL2):
-        raise UserError(
-            f"no face in {video} ({len(landmarks_px_TL2)} frames); use footage of a face from the "
-            "front, at least 60 px wide"
-        )
-
-
-def _description(
-    video: Path,
-    info: Any,
-    size_px: tuple[int, int],
-    frames: int,
-    without_face: int,
-    consent: str,
-) -> dict[str, Any]:
-    """What clip.json says about footage."""
-    return {
-        "kind": "footage",
-        "synthetic": False,
-        "rate_fps": float(info.rate_fps),
-        "frames": frames,
-        "frames_without_face": without_face,
-        "size_px": list(size_px),
-        "consent": consent,
-        "source": {"name": video.name, "sha256": sha256(video)},
-    }

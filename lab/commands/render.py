@@ -9,6 +9,7 @@ from lab.progress import Progress
 
 EXAMPLE = "python -m lab render --actors 8 --seconds 4 --size 256 --out data/actors"
 DEFAULT_OUT = Path("data/actors")
+LARGEST_SHEET = 16  # actors
 
 
 def add_arguments(parser: Parser) -> None:
@@ -24,7 +25,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--rate", type=float, default=25.0, help="frames a second")
     parser.add_argument("--silent", action="store_true", help="actors that do not speak")
     parser.add_argument(
-        "--sheet", type=Path, metavar="PNG", help="also write a sheet of actors and expressions"
+        "--sheet", type=Path, metavar="PNG", help="a sheet of the actors' expressions and poses"
     )
 
 
@@ -32,7 +33,7 @@ def run(args: Namespace) -> int:
     """Returns 0; clips that are finished already are kept."""
     check(args)
     if args.sheet:
-        write_sheet(args.sheet, args.seed)
+        write_sheet(args.sheet, args.actors, args.seed)
     if args.out or not args.sheet:
         render(args, args.out or DEFAULT_OUT)
     return 0
@@ -42,7 +43,7 @@ def check(args: Namespace) -> None:
     """Refuse what cannot be rendered before anything is written."""
     for flag, value, low, high in (
         ("--actors", args.actors, 1, 10_000),
-        ("--size", args.size, 32, 1024),
+        ("--size", args.size, 64, 1024),
         ("--seconds", args.seconds, 1 / 25, 600),
         ("--rate", args.rate, 1, 120),
         ("--seed", args.seed, 0, 2**63 - 1),
@@ -76,11 +77,13 @@ def render(args: Namespace, out: Path) -> None:
     print(f"{count} clips of {frames} frames in {out}")
 
 
-def write_sheet(path: Path, seed: int) -> None:
+def write_sheet(path: Path, actors: int, seed: int) -> None:
     """Write the contact sheet, signed like all pictures of actors."""
+    from lab.actors.dataset import training_seeds
     from lab.actors.sheet import contact_sheet
     from lab.provenance import Record, sign_and_write
 
+    people = training_seeds(seed, min(actors, LARGEST_SHEET))
     record = Record("rendered actors", "python -m lab render --sheet", "digitalCreation")
-    sign_and_write(path, contact_sheet(seed), record)
-    print(f"contact sheet in {path}")
+    sign_and_write(path, contact_sheet(people), record)
+    print(f"{len(people)} actors in {path}")

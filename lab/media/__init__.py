@@ -10,6 +10,7 @@ starts where the file says; `VideoFrame.time_s` and `Audio` count on that same c
     audio.py    sound as arrays
     track.py    a sound track for the writer: copied packet by packet, or encoded
     colour.py   the one place that turns YUV into RGB and back
+    hdr.py      PQ and HLG to the standard range
     image.py    still images of every kind
     tensors.py  frames to network input and back
     samples.py  media of awkward kinds, made for tests and figures

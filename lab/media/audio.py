@@ -6,17 +6,20 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
 
 from lab.errors import UserError
 from lab.files import atomic_path
-from lab.media.source import clock_start_s, open_media
+from lab.media.source import clock_start_s, is_cut, open_media
 
 # A gap or overlap in the file's timestamps is mended from this length on; below, it is the
 # rounding of the container (1 ms in MKV and FLV) or jitter. A lost AAC packet is 21 ms.
 _GAP_S = 0.015
+# A damaged timestamp must not turn into hours of silence: no real film is smaller than this.
+_FEWEST_BYTES_PER_S = 100
 _PIECE = 1 << 16  # samples resampled at a time
 _FULL_SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
 
@@ -48,7 +51,10 @@ class Audio:
 
 
 def read_audio(
-    path: Path | str, rate_hz: int | None = None, channels: int | None = None
+    path: Path | str,
+    rate_hz: int | None = None,
+    channels: int | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
 ) -> Audio | None:
     """Read the main sound track of a video or sound file.
 
@@ -58,6 +64,7 @@ def read_audio(
     Args:
         rate_hz: resample to this rate; None keeps the file's.
         channels: 1 or 2 mixes down (or doubles); None keeps the file's.
+        on_error: "raise" refuses a file that is cut off; "skip" gives what there is.
 
     Returns:
         The sound, or None if the file has no sound track.
@@ -66,6 +73,8 @@ def read_audio(
         UserError: if the file cannot be read.
     """
     with closing(SoundReader(path)) as reader:
+        if on_error == "raise" and is_cut(Path(path)):
+            raise UserError(f"cannot read {path}: the file is cut off; copy or export it again")
         if not reader.found:
             return None
         pieces = list(reader.pieces())
@@ -133,13 +142,14 @@ class SoundReader:
         """(n, C) float32 arrays that follow each other without a gap, from `start_s` on."""
         yield np.zeros((0, self.channels), np.float32)
         zero_s = clock_start_s(self.path) + self._start_s
+        longest = round(self._longest_s * self.rate_hz)  # no honest timestamp lies beyond
         cursor, frame = 0, self._first
         while frame is not None:
             piece_NC = _as_float(frame, self.channels)
             if frame.pts is not None:
                 start = round((frame.pts * frame.time_base - zero_s) * self.rate_hz)
                 gap = start - cursor
-                if gap > 0 and (cursor == 0 or gap > _GAP_S * self.rate_hz):
+                if 0 < gap <= longest - cursor and (cursor == 0 or gap > _GAP_S * self.rate_hz):
                     yield from _silence(gap, self.channels)
                     cursor += gap
                 elif gap < 0 and (cursor == 0 or -gap > _GAP_S * self.rate_hz):
@@ -152,6 +162,10 @@ class SoundReader:
         """Decoded frames; packets that cannot be decoded are left out, and become silence."""
         with open_media(self.path) as container:
             stream = container.streams.best("audio")
+            self._longest_s = min(
+                1 + (container.duration or 0) / av.time_base,
+                self.path.stat().st_size / _FEWEST_BYTES_PER_S,
+            )
             if stream is None or stream.codec_context is None:
                 return
             try:
@@ -186,7 +200,9 @@ class Converter:
 
     def __init__(self, from_hz: int, from_channels: int, to_hz: int, to_channels: int) -> None:
         self._from_hz, self._layout, self._position = from_hz, LAYOUTS[from_channels], 0
-        self._resampler = av.AudioResampler("fltp", LAYOUTS[to_channels], to_hz)
+        # A mix is a mean, not a sum: it must not be louder than 1.
+        options = {"rematrix_maxval": "1.0"}
+        self._resampler = av.AudioResampler("fltp", LAYOUTS[to_channels], to_hz, options=options)
         self._empty = np.zeros((0, to_channels), np.float32)
 
     def __call__(self, samples_NC: np.ndarray | None) -> np.ndarray:

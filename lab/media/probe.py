@@ -3,6 +3,8 @@
 Dimension key: T frames, H rows, W columns.
 """
 
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +18,7 @@ from av.video.stream import VideoStream
 from lab.errors import UserError
 from lab.media.source import (
     clock_start_s,
-    matroska_is_cut,
+    is_cut,
     open_media,
     packets,
     reason,
@@ -24,6 +26,7 @@ from lab.media.source import (
 )
 
 _PROGRESSIVE = (0, 1)  # AVFieldOrder: unknown, progressive
+_REORDERED = 16  # pictures that a codec may hold back to store them out of order
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class Scan:
         ticks_T: when each frame appears, rising, in the track's ticks.
         tick_s: seconds per tick.
         zero_s: the time in the track at which the file's clock is 0.
+        has_times: False for AVI, which numbers stored packets, not pictures; there, pictures
+            take the times in turn.
         damage: a few words if the file ends before its time, else None.
     """
 
@@ -94,11 +99,13 @@ class Scan:
     ticks_T: np.ndarray
     tick_s: Fraction
     zero_s: Fraction
+    has_times: bool
     damage: str | None
 
     def index_of(self, tick: int | None, after: int) -> int:
         """Which frame a timestamp belongs to; the next one if it has none of its own."""
-        found = after if tick is None else int(np.searchsorted(self.ticks_T, tick))
+        given = self.has_times and tick is not None
+        found = int(np.searchsorted(self.ticks_T, tick)) if given else after + 1
         return min(max(found, after + 1), len(self.ticks_T) - 1)
 
     def time_s(self, index: int) -> float:
@@ -127,26 +134,29 @@ def scan(path: Path | str, *, skip: bool = False) -> Scan:
         tick_s = stream.time_base
         stated = [r for r in (stream.average_rate, stream.guessed_rate, stream.base_rate) if r]
         decode = _may_hide_pictures(container, stream)
-        sound = container.streams.best("audio")
-        sound = sound.codec_context if sound is not None else None
+        has_times = container.format.name != "avi"
+        track = container.streams.best("audio")
+        sound = track.codec_context if track is not None else None
         audio_hz, audio_channels = (sound.sample_rate, sound.channels) if sound else (None, 0)
         frame = _first_frame(container, stream, path)
         stored_px = _square_pixels(stream, frame)
     turn = _turn(frame)
-    ticks_T, last_ticks, damage = _timeline(path, decode, skip)
+    ticks_T, last_ticks, damage = _timeline(path, decode, has_times, skip)
     if not len(ticks_T):
         raise UserError(
             f"cannot read {path}: {damage or 'no frame in it'}; copy or export it again"
         )
-    if damage is None and matroska_is_cut(path):
+    if damage is None and is_cut(path):
         damage = "the file is cut off"
+    if damage and not skip:
+        ticks_T = _without_holes_at_the_end(ticks_T)
 
     rate, variable = frame_rate(ticks_T, tick_s, stated)
     duration = len(ticks_T) / rate
     if variable:
         last_s = last_ticks * tick_s or 1 / rate
         duration = int(ticks_T[-1] - ticks_T[0]) * tick_s + last_s
-        rate = (len(ticks_T) / duration).limit_denominator(1001)
+        rate = (len(ticks_T) / duration).limit_denominator(1001) or Fraction(1, 1001)
     zero_s = clock_start_s(path)
     info = VideoInfo(
         width_px=stored_px[1] if turn.transpose else stored_px[0],
@@ -160,7 +170,7 @@ def scan(path: Path | str, *, skip: bool = False) -> Scan:
         audio_channels=audio_channels,
         start_s=float(int(ticks_T[0]) * tick_s - zero_s),
     )
-    return Scan(info, turn, stored_px, ticks_T, tick_s, zero_s, damage)
+    return Scan(info, turn, stored_px, ticks_T, tick_s, zero_s, has_times, damage)
 
 
 def frame_rate(
@@ -189,39 +199,55 @@ def frame_rate(
     return mean, True
 
 
-def _timeline(path: Path, decode: bool, skip: bool) -> tuple[np.ndarray, int, str | None]:
+def _timeline(
+    path: Path, decode: bool, has_times: bool, skip: bool
+) -> tuple[np.ndarray, int, str | None]:
     """Frame times in rising ticks, the last frame's length in ticks, and what damage was met."""
-    ticks: list[int | None] = []
-    lengths: dict[int | None, int] = {}
+    ticks, timeless = array("q"), False
+    newest, newest_length = 0, 0
     damage: list[str] = []
     with open_media(path) as container:
         stream = video_stream(container, path)
-        for packet in packets(container, stream, damage, skip=skip):
-            for picture in _decoded(packet) if decode else [packet]:
-                if decode or not packet.is_discard:
-                    ticks.append(picture.pts)
-                    lengths[picture.pts] = picture.duration or 0
-        if decode:
-            ticks.extend(frame.pts for frame in stream.decode(None))
-        frame_ticks = 1 / ((stream.average_rate or stream.guessed_rate or 25) * stream.time_base)
-    if None in ticks:  # the file gives no times: as many frames as there are, evenly
+        for picture in _pictures(container, stream, damage, decode, skip):
+            tick = picture.pts if has_times else picture.dts
+            timeless = timeless or tick is None
+            ticks.append(tick or 0)
+            if (tick or 0) >= newest:
+                newest, newest_length = tick or 0, picture.duration or 0
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        frame_ticks = 1 / (rate * stream.time_base)
+    if timeless:  # the file gives no times: as many frames as there are, evenly
         ticks = [round(i * frame_ticks) for i in range(len(ticks))]
     ticks_T = np.sort(np.array(ticks, np.int64))
     steps_T = np.arange(len(ticks_T))  # two frames at one time: the second appears a tick later
-    ticks_T = np.maximum.accumulate(ticks_T - steps_T) + steps_T if _repeats(ticks_T) else ticks_T
-    last_ticks = lengths.get(int(ticks_T[-1]), 0) if len(ticks_T) else 0
-    return ticks_T, last_ticks, damage[0] if damage else None
+    if (np.diff(ticks_T) == 0).any():
+        ticks_T = np.maximum.accumulate(ticks_T - steps_T) + steps_T
+    return ticks_T, newest_length, damage[0] if damage else None
 
 
-def _repeats(ticks_T: np.ndarray) -> bool:
-    return bool((np.diff(ticks_T) == 0).any())
+def _pictures(
+    container: InputContainer, stream: VideoStream, damage: list[str], decode: bool, skip: bool
+) -> Iterator[av.Packet | av.VideoFrame]:
+    """One thing with a time for each picture shown: its packet, or the decoded frame itself."""
+    for packet in packets(container, stream, damage, skip=skip):
+        if not decode:
+            if not packet.is_discard:
+                yield packet
+            continue
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            continue
+    if decode:
+        yield from stream.decode(None)
 
 
-def _decoded(packet: av.Packet) -> list[av.VideoFrame]:
-    try:
-        return packet.decode()
-    except av.FFmpegError:
-        return []
+def _without_holes_at_the_end(ticks_T: np.ndarray) -> np.ndarray:
+    """Pictures are stored out of order, so where a file is cut off some before the last lack."""
+    steps = np.diff(ticks_T)
+    tail = max(0, len(steps) - _REORDERED)
+    holes = np.flatnonzero(steps[tail:] > 1.5 * np.median(steps)) if len(steps) else []
+    return ticks_T[: tail + holes[0] + 1] if len(holes) else ticks_T
 
 
 def _may_hide_pictures(container: InputContainer, stream: VideoStream) -> bool:

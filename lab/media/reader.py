@@ -68,6 +68,8 @@ class VideoReader:
         damage = [self._scan.damage] if self._scan.damage else []
         count, index = 0, -1
         for frame in self._decode(damage):
+            if count == self.info.frames:  # only pictures beyond a hole are left
+                break
             index = self._scan.index_of(frame.pts, after=index)
             yield VideoFrame(self._scan.turn(to_rgb(frame)), self._scan.time_s(index))
             count += 1

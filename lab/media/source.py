@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.container import InputContainer
@@ -13,8 +14,7 @@ from av.video.stream import VideoStream
 
 from lab.errors import UserError
 
-# FFmpeg also "plays" text files as terminal art, and still images as one-frame videos.
-_NOT_MEDIA = ("tty", "txd", "bin", "xbin", "adf", "idf")
+_TEXT_FORMATS = ("tty", "bin", "xbin", "adf", "idf")  # FFmpeg "plays" text as terminal art
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def open_media(path: Path | str) -> Iterator[InputContainer]:
             f"({reason(error)}); export it again, as .mp4"
         ) from error
     with container:
-        if container.format.name in _NOT_MEDIA:
+        if container.format.name in _TEXT_FORMATS:
             raise UserError(f"cannot read {path}: it holds text, not video or sound")
         yield container
 
@@ -54,6 +54,8 @@ def readable_file(path: Path | str) -> Path:
     try:
         if path.is_dir():
             raise UserError(f"cannot read {path}: it is a folder; give a file")
+        if path.exists() and not path.is_file():
+            raise UserError(f"cannot read {path}: it is a device or pipe; give a file")
         with path.open("rb") as handle:
             if handle.seekable() and os.fstat(handle.fileno()).st_size == 0:
                 raise UserError(f"cannot read {path}: the file is empty; export or copy it again")
@@ -126,46 +128,84 @@ def packets(
             (MPEG-TS), where glitches are ordinary.
     """
     formats = container.format.name.split(",")
-    skip = skip or "mpegts" in formats
-    seen = 0
+    broadcast = "mpegts" in formats
+    announced_s = (container.duration or 0) / av.time_base
+    seen, cut, end_s = 0, False, 0.0
     try:
-        for packet in container.demux(stream):
-            if packet.is_corrupt and not skip:
-                damage.append("the file is cut off or damaged")
-                return
-            if packet.size and (not packet.is_corrupt or "mpegts" in formats):
-                seen += 1
-                yield packet
+        for packet in container.demux():
+            if not packet.size:
+                continue
+            if packet.pts is not None:
+                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream_index != stream.index:
+                cut = packet.is_corrupt and not broadcast
+                continue
+            if packet.is_corrupt and not broadcast:
+                cut = True
+                if skip:
+                    continue
+                break
+            cut = False
+            seen += 1
+            yield packet
     except av.FFmpegError as error:
         damage.append(reason(error))
         return
-    if "mp4" in formats and stream.frames > seen:
-        damage.append("the file is cut off")
+    if "mp4" in formats:
+        cut = cut or stream.frames > seen
+    if "matroska" in formats:  # its reader gives up without a word
+        cut = cut or end_s < 0.9 * announced_s - 0.5
+    if cut:
+        damage.append("the file is cut off or damaged")
 
 
-def matroska_is_cut(path: Path) -> bool:
-    """True if an MKV or WebM file ends before the length that its header states.
+def is_cut(path: Path) -> bool:
+    """True if an MP4, MKV, WebM, AVI or WAV file ends before the length that its headers state.
 
-    FFmpeg says nothing then. The header: EBML id and length, that many bytes, Segment id and
-    length; a length is a big-endian number after as many leading zero bits as it has extra bytes.
+    FFmpeg mostly says nothing then. MP4 is a chain of boxes: length, four letters, contents, with
+    lengths as big-endian numbers. RIFF (AVI, WAV): "RIFF", length as a little-endian number.
+    Matroska: EBML id and length, that many bytes, Segment id and length.
     """
-
-    def length(data: bytes, at: int) -> tuple[int, int, bool]:
-        size = 9 - data[at].bit_length()
-        number = int.from_bytes(data[at : at + size], "big") & ((1 << 7 * size) - 1)
-        return number, at + size, number == (1 << 7 * size) - 1
-
     with path.open("rb") as handle:
         head = handle.read(4096)
         file_bytes = os.fstat(handle.fileno()).st_size
-    try:
-        if head[:4] != b"\x1a\x45\xdf\xa3":
-            return False
-        header_bytes, at, _ = length(head, 4)
-        at += header_bytes
-        if head[at : at + 4] != b"\x18\x53\x80\x67":
-            return False
-        segment_bytes, at, unknown = length(head, at + 4)
-        return not unknown and at + segment_bytes > file_bytes
-    except IndexError:
+        if head[4:8] in (b"ftyp", b"styp", b"moov", b"mdat", b"wide", b"free"):
+            return _box_chain_is_cut(handle, file_bytes)
+    if head[:4] == b"RIFF":
+        announced = 8 + int.from_bytes(head[4:8], "little")
+        return announced > file_bytes and head[4:8] != b"\xff\xff\xff\xff"
+    if head[:4] != b"\x1a\x45\xdf\xa3":
         return False
+    header_bytes, at = _matroska_length(head, 4)
+    at += header_bytes or 0
+    if head[at : at + 4] != b"\x18\x53\x80\x67":
+        return False
+    segment_bytes, at = _matroska_length(head, at + 4)
+    return segment_bytes is not None and at + segment_bytes > file_bytes
+
+
+def _box_chain_is_cut(handle: BinaryIO, file_bytes: int) -> bool:
+    at = 0
+    while at < file_bytes:
+        handle.seek(at)
+        header = handle.read(16)
+        if len(header) < 8 or not header[4:8].isalnum():
+            return False  # no box any more: some tools append data of their own
+        length = int.from_bytes(header[:4], "big")
+        if length == 1:  # a longer number follows the letters
+            length = int.from_bytes(header[8:16], "big")
+        if length == 0:  # the last box, open-ended
+            return False
+        at += max(8, length)
+    return at > file_bytes
+
+
+def _matroska_length(data: bytes, at: int) -> tuple[int | None, int]:
+    """A length and where it ends: a big-endian number after as many leading zero bits as it has
+    extra bytes; all ones mean unknown (None).
+    """
+    first = data[at] if at < len(data) else 0
+    size = 9 - first.bit_length()
+    ones = (1 << 7 * size) - 1
+    number = int.from_bytes(data[at : at + size], "big") & ones
+    return (None if number == ones else number), at + size

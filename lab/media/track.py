@@ -5,7 +5,7 @@ the writer can interleave them with the pictures and nothing piles up in memory.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
 from lab.media.audio import Audio, Converter, SoundReader, to_frame
-from lab.media.source import clock_start_s, open_media
+from lab.media.source import clock_start_s, open_media, packets
 
 # What players accept inside MP4. Everything else (PCM, Vorbis, WMA ...) is encoded as AAC.
 _COPIED_CODECS = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
@@ -47,8 +47,9 @@ def sound_track(
     if stream is None or stream.codec_context is None:
         return iter(())
     if stream.codec_context.name in _COPIED_CODECS:
-        copied = output.add_stream_from_template(stream, opaque=True)
-        return _copy(container, stream, copied, clock_start_s(source) + start_s)
+        with suppress(ValueError):  # MOV takes fewer codecs than MP4
+            copied = output.add_stream_from_template(stream, opaque=True)
+            return _copy(container, stream, copied, clock_start_s(source) + start_s)
     reader = SoundReader(source, start_s)
     resources.callback(reader.close)
     return _encode(reader.pieces(), reader, output) if reader.found else iter(())
@@ -67,14 +68,14 @@ def _copy(
     tick_s = stream.time_base
     rounding_s = Fraction(3, 2) * tick_s if tick_s > Fraction(1, rate_hz) else Fraction(0)
     expected_s: Fraction | None = None
-    for packet in container.demux(stream):
-        if not packet.size or packet.is_corrupt:
-            continue
+    for packet in packets(container, stream, [], skip=True):
         length_s = (packet.duration or 0) * tick_s
         if frame_s and abs(length_s - frame_s) <= rounding_s:
             length_s = frame_s
         time_s = expected_s if packet.pts is None else packet.pts * tick_s - zero_s
         time_s = time_s or Fraction(0)
+        if expected_s is None and rounding_s:
+            time_s = _exact_priming(packet, time_s, rate_hz, rounding_s)
         if expected_s is not None and abs(time_s - expected_s) <= rounding_s:
             time_s = expected_s
         expected_s = time_s + length_s
@@ -85,6 +86,20 @@ def _copy(
         packet.pts = packet.dts = round(time_s * rate_hz)
         packet.duration = round(length_s * rate_hz)
         yield time_s, packet
+
+
+def _exact_priming(
+    packet: av.Packet, time_s: Fraction, rate_hz: int, rounding_s: Fraction
+) -> Fraction:
+    """The first packet's time, if it is only the encoder's priming, to the sample.
+
+    The number of samples to skip is the first field (4 bytes) of the packet's side data.
+    """
+    if not packet.has_sidedata("skip_samples"):
+        return time_s
+    skipped = int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
+    priming_s = Fraction(-skipped, rate_hz)
+    return priming_s if abs(time_s - priming_s) <= rounding_s else time_s
 
 
 def _encode(

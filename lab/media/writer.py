@@ -16,7 +16,7 @@ from lab.media.audio import Audio
 from lab.media.colour import FromRGB, tag_stream
 from lab.media.image import check_frame
 from lab.media.probe import VideoInfo, probe
-from lab.media.source import open_media, readable_file, reason
+from lab.media.source import is_cut, open_media, readable_file, reason
 from lab.media.track import TimedPacket, sound_track
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}
@@ -24,6 +24,9 @@ _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}
 # 1 kHz, 1 MHz, 600 Hz), so that times read from a file are written back exactly.
 _FINE_TICKS = 9_000_000
 _LARGEST_TICKS = 2**31 - 1
+# Ticks a second for the starts of the tracks: FFmpeg's 1000 would round them to milliseconds.
+# The least common multiple of 44.1, 48 and 90 kHz.
+_START_TICKS = 35_280_000
 
 
 class VideoWriter:
@@ -124,7 +127,7 @@ class VideoWriter:
             f"file:{self._temporary}",
             "w",
             format=_FORMATS[self.path.suffix.lower()],
-            options={"movflags": "faststart"},
+            options={"movflags": "faststart", "movie_timescale": str(_START_TICKS)},
         )
         codec, pixels = "libx264", "yuv444p" if width % 2 or height % 2 else "yuv420p"
         if self._lossless:
@@ -180,7 +183,7 @@ class VideoWriter:
         self._mux_sound(self._sound_end_s())
         self._container.close()
         with open_media(self._temporary) as written:  # a full disk is not always reported
-            if written.streams.video[0].frames != self._frames:
+            if written.streams.video[0].frames != self._frames or is_cut(self._temporary):
                 raise OSError("the file came out short")
 
     def _sound_end_s(self) -> Fraction | None:

@@ -31,7 +31,7 @@ def encode(payload: int) -> np.ndarray:
     return (1 - 2 * word.astype(np.float32)).astype(np.float32)
 
 
-def decode(soft_64: np.ndarray) -> tuple[int, np.ndarray]:
+def decode(soft_64: np.ndarray) -> tuple[int, np.ndarray, float]:
     """Find the word that agrees best with 64 soft signs.
 
     Believe the 32 most trusted bits that determine a word, make that word, then every word that
@@ -41,17 +41,21 @@ def decode(soft_64: np.ndarray) -> tuple[int, np.ndarray]:
         soft_64: real numbers; the sign is the guess (+ for a 0 bit), the size how sure it is.
 
     Returns:
-        The payload, and its word as 64 signs. There always is one: whether to believe it is for
-        the caller to decide, by the correlation.
+        The payload; its word as 64 signs; and by how much its correlation with `soft_64` exceeds
+        that of the next best word. There always is a payload: whether to believe it is for the
+        caller to decide.
     """
     constant_signs = 1.0 - 2.0 * (_CONSTANT @ _matrix()[: len(_CONSTANT)] % 2)
     soft_64 = soft_64 * constant_signs  # what is left is a linear code of 2**32 words
     basis, trusted = _reduce(np.argsort(-np.abs(soft_64)))
     guesses = (soft_64[trusted] < 0).astype(np.uint8) ^ _doubts()
     signs = 1 - 2 * (guesses.astype(np.float32) @ basis % 2)
-    best = signs[np.argmax(signs @ soft_64)] * constant_signs
-    bits = best[CODE_BITS - 1 - PAYLOAD_BITS : CODE_BITS - 1] < 0
-    return sum(1 << i for i in range(PAYLOAD_BITS) if bits[i]), best
+    correlations = signs @ soft_64
+    second, first = np.argsort(correlations)[-2:]
+    word = signs[first] * constant_signs
+    bits = word[CODE_BITS - 1 - PAYLOAD_BITS : CODE_BITS - 1] < 0
+    payload = sum(1 << i for i in range(PAYLOAD_BITS) if bits[i])
+    return payload, word, float(correlations[first] - correlations[second])
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,7 @@
 
 The mark is drawn on a CANONICAL picture, the frame scaled until its shorter side is 256 px, so a
 file that was only resized needs no search. There it is a 128 px tile, repeated, with energy at F
-frequencies between 8 and 54 cycles a tile side of 256 px: low enough for JPEG, H.264 and half
+frequencies between 8 and 44 cycles per 256 px: low enough for JPEG, H.264 and half
 size, high enough to look like fine grain.
 
 Each frequency has a secret phase, drawn once. Its cosine part is always the same (the beacon, a
@@ -46,16 +46,24 @@ PSNR_DB = 42.3  # never worse than this against the unmarked frame
 
 _KEY = b"Deepfakes from Scratch, watermark 1"
 _TILE_PX = 128
-_CYCLES = (8, 54)  # the band, in cycles per 256 canonical px
+_CYCLES = (8, 44)  # the band, in cycles per 256 canonical px
 _BEACON, _DATA = math.sqrt(0.2), math.sqrt(0.8)  # shares of the amplitude
-_FLAT, _PER_DETAIL, _MOST = 1.0, 0.25, 2.1  # rms of the mark in grey levels: where, how it grows
+# Strength of the mark, rms in grey levels: in the flattest region, added per grey level of local
+# deviation, at most. H.264 smooths flat regions most, so there a video needs (and hides) more.
+_STILL = (1.1, 0.25, 2.1)
+_MOVING = (1.6, 0.1, 2.0)
 _NEIGHBOURHOOD_PX = 9
 _NOISE = 2.0  # grey levels that are taken for granted in the flattest region
 
-_FALSE_ALARM = 1e-8  # per look at a file
-_SUBPIXEL = (-0.5, -0.25, 0.0, 0.25, 0.5)
-_LOOK_FRAMES = (48, 240)  # a video is judged after this many frames, and again after that many
+_FALSE_ALARM = 1e-7  # per look at a file; a still gets one look, a video at most two
+_LOG_ODDS = math.log(300)  # a payload is told if no other explains the bits a thousandth as well
+_HERE = ((0.0, 0.0),)
+_AROUND = tuple(product((-0.5, -0.25, 0.0, 0.25, 0.5), repeat=2))  # sub-pixel shifts
+MOST_FRAMES = 240  # of a video are read
+_FIRST_LOOK = 48  # a video is judged after this many frames, and again at the end
 _CANDIDATES = 3  # the places worth decoding after a search
+_REFINEMENTS = (0.995, 1.0, 1.005)  # factors on a scale, between two neighbours of `_scales`
+_REACH = _CYCLES[1] * _TILE_PX // CANONICAL_PX  # the highest frequency, in cycles a tile (R)
 
 
 @dataclass(frozen=True)
@@ -63,20 +71,25 @@ class Reading:
     """What a search for the watermark found.
 
     Args:
-        payload: the 32 bits, or None if there is no watermark.
+        present: whether there is a watermark.
+        payload: its 32 bits; None if there is no watermark, or it is too faint to tell them.
         score: correlation with the best mark, in standard deviations of a picture without one.
-        false_alarm: upper bound of the probability that an unmarked file scores this high.
+        needed: the score from which on there is a watermark.
+        log10_false_alarm: the probability that an unmarked file scores this high is below ten to
+            this power.
         scale: (vertical, horizontal) size of this file's shorter side in parts of the original's;
             (1, 1) unless it was cropped.
     """
 
+    present: bool
     payload: int | None
     score: float
-    false_alarm: float
+    needed: float
+    log10_false_alarm: float
     scale: tuple[float, float] = (1.0, 1.0)
 
 
-def embed(frame_HW3: np.ndarray, payload: int) -> np.ndarray:
+def embed(frame_HW3: np.ndarray, payload: int, *, moving: bool = False) -> np.ndarray:
     """Add the mark to the luma of a frame.
 
     The mark depends on payload and size alone, its strength on how busy the neighbourhood is: it
@@ -85,22 +98,24 @@ def embed(frame_HW3: np.ndarray, payload: int) -> np.ndarray:
     Args:
         frame_HW3: uint8 RGB, at least 64 px on the shorter side.
         payload: 32 bits.
+        moving: True for frames of a video.
 
     Returns:
         uint8 RGB of the same size; PSNR at least `PSNR_DB`.
     """
     height, width = frame_HW3.shape[:2]
     canonical_HW = _canonical(frame_HW3)
-    gain_HW = np.minimum(_FLAT + _PER_DETAIL * _detail(canonical_HW)[1], _MOST)
+    flat, per_detail, most = _MOVING if moving else _STILL
+    # A large picture is looked at closely and its grain is coarser: fainter where it would show.
+    flat *= max(0.5, math.sqrt(min(1.0, CANONICAL_PX / min(height, width))))
+    gain_HW = np.minimum(flat + per_detail * _detail(canonical_HW)[1], most)
     mark_HW = gain_HW * _pattern(payload, *canonical_HW.shape)
     limit = 255**2 / 10 ** (PSNR_DB / 10)
     mean_square = cv2.norm(mark_HW, cv2.NORM_L2SQR) / mark_HW.size
-    strength = math.sqrt(min(1.0, limit / mean_square))
-    # A large picture is looked at closely: its grain is coarser, so it has to be fainter.
-    strength *= max(0.5, math.sqrt(min(1.0, CANONICAL_PX / min(height, width))))
+    mark_HW *= math.sqrt(min(1.0, limit / mean_square))
     if mark_HW.shape != (height, width):
         mark_HW = _resize(mark_HW, height, width)
-    steps_HW = np.rint(strength * mark_HW).astype(np.int16)
+    steps_HW = np.rint(mark_HW).astype(np.int16)
     return cv2.add(frame_HW3, cv2.merge([steps_HW] * 3), dtype=cv2.CV_8U)
 
 
@@ -112,9 +127,9 @@ def detect(frames: Iterable[np.ndarray]) -> Reading:
             if the mark is found earlier.
 
     Returns:
-        The reading; `payload` is None if the score stays below the threshold of the design.
+        The reading: of the first look that finds a payload, else of the last.
     """
-    reading = Reading(None, 0.0, 1.0)
+    reading = Reading(False, None, 0.0, 0.0, 0.0)
     for mean_HW in _looks(frames):
         reading = _look(mean_HW)
         if reading.payload is not None:
@@ -197,9 +212,9 @@ def _detail(canonical_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _looks(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the mean evidence (H, W) of the frames so far, at each of `_LOOK_FRAMES` and the end."""
+    """Yield the mean evidence (H, W) of the frames so far, after the first look's and after all."""
     total_HW: np.ndarray | None = None
-    count = looked = 0
+    count = 0
     for frame_HW3 in frames:
         detail_HW, deviation_HW = _detail(_canonical(frame_HW3))
         evidence_HW = detail_HW / (deviation_HW + _NOISE) ** 2
@@ -207,126 +222,160 @@ def _looks(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
             raise ValueError("expected frames of one size")
         total_HW = evidence_HW if total_HW is None else total_HW + evidence_HW
         count += 1
-        if count in _LOOK_FRAMES:
-            looked = count
+        if count == _FIRST_LOOK:
             yield total_HW / count
-        if count == _LOOK_FRAMES[-1]:
-            return
-    if total_HW is not None and count > looked:
+        if count == MOST_FRAMES:
+            break
+    if total_HW is not None and count != _FIRST_LOOK:
         yield total_HW / count
 
 
 def _look(evidence_HW: np.ndarray) -> Reading:
     """Try the uncropped place first, then search scales and shifts."""
-    here = _read(_spectrum(evidence_HW), (0, 0), len(_SUBPIXEL) ** 2)
+    spectrum_F = _spectra(evidence_HW, [(1.0, 1.0)])[0]
+    here = _read(spectrum_F, (0, 0), _HERE, 1)
     if here.payload is not None:
         return here
-    return max(_search(evidence_HW), key=lambda reading: reading.score, default=here)
+    found = max(_search(evidence_HW), key=lambda reading: reading.score)
+    return here if here.present and not found.payload else found
 
 
 def _search(evidence_HW: np.ndarray) -> list[Reading]:
     """Read at the places where the beacon is strongest, over all scales and shifts."""
-    found = []
-    for scale in _scales():
-        spectrum_F = _spectrum(_scaled(evidence_HW, scale))
-        found.append((*_beacon(spectrum_F), scale))
-    found.sort(key=lambda place: -place[0])
+    beacons, _ = _beacons(_spectra(evidence_HW, _scales()))
     readings = []
-    for _, _, coarse in found[:_CANDIDATES]:
-        fine = [(coarse[0] * step[0], coarse[1] * step[1]) for step in _refinements(coarse)]
-        spectra = [_spectrum(_scaled(evidence_HW, scale)) for scale in fine]
-        places = [(*_beacon(spectrum_F), i) for i, spectrum_F in enumerate(spectra)]
-        _, shift, best = max(places)
-        readings.append(_read(spectra[best], shift, _search_trials(), fine[best]))
+    for coarse in np.argsort(-beacons)[:_CANDIDATES]:
+        vertical, horizontal = _scales()[coarse]
+        nearby = [(vertical * step, horizontal * step) for step in _REFINEMENTS]
+        spectra_SF = _spectra(evidence_HW, nearby)
+        fine_beacons, shifts = _beacons(spectra_SF)
+        fine = int(fine_beacons.argmax())
+        shift, scale = shifts[fine], nearby[fine]
+        readings.append(_read(spectra_SF[fine], shift, _AROUND, _search_trials(), scale))
     return readings
 
 
 @lru_cache(maxsize=1)
 def _scales() -> list[tuple[float, float]]:
-    """(vertical, horizontal) sizes to try: both sides cropped alike, or one and stretched back."""
-    both = [(s, s) for s in np.geomspace(1, 0.76, 28)]
-    some = [s for s in np.geomspace(1, 0.88, 14)[1:]]
-    return both + [(s, 1.0) for s in some] + [(1.0, s) for s in some]
+    """(vertical, horizontal) sizes to try, 1 % apart.
 
-
-def _refinements(scale: tuple[float, float]) -> list[tuple[float, float]]:
-    """Factors on a scale that lie between two neighbours of `_scales`."""
-    steps = (0.9935, 0.9968, 1.0, 1.0032, 1.0065)
-    return [(s if scale[0] < 1 else 1.0, s if scale[1] < 1 else 1.0) for s in steps]
+    Both sides cropped alike, down to 0.79; or one side cropped, down to 0.88, and the picture
+    stretched back to its old shape.
+    """
+    steps = [0.99**i for i in range(24)]
+    one_side = steps[1:13]
+    return [
+        *((s, s) for s in steps),
+        *((s, 1.0) for s in one_side),
+        *((1.0, s) for s in one_side),
+    ]
 
 
 def _search_trials() -> int:
-    """How many (scale, shift) places `_search` may report: all that it could have chosen."""
-    return len(_scales()) * 5 * _TILE_PX**2 * len(_SUBPIXEL) ** 2
+    """At how many places `_search` may read: all (scale, shift) that it chooses from."""
+    return len(_scales()) * len(_REFINEMENTS) * _TILE_PX**2 * len(_AROUND)
 
 
-def _scaled(evidence_HW: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
-    height, width = evidence_HW.shape
-    size = (round(width * scale[1]), round(height * scale[0]))
-    if size == (width, height):
-        return evidence_HW
-    return cv2.resize(evidence_HW, size, interpolation=cv2.INTER_LINEAR)
+def _spectra(evidence_HW: np.ndarray, scales: list[tuple[float, float]]) -> np.ndarray:
+    """The picture's Fourier sums at the tile's frequencies, were the picture scaled.
 
+    Because the tile repeats, these sums add all tiles up. Sizes are limited to at most 1.
 
-def _spectrum(evidence_HW: np.ndarray) -> np.ndarray:
-    """Fold modulo the tile, transform, keep the band, limit the sizes to at most 1; (F,) complex."""
+    Returns:
+        (S, F) complex64, one row a scale.
+    """
     key = _key()
-    spectrum_F = np.fft.rfft2(_fold(evidence_HW))[key.row, key.column]
-    size_F = np.abs(spectrum_F)
-    return spectrum_F / (size_F + np.median(size_F) + 1e-12)
-
-
-def _fold(evidence_HW: np.ndarray) -> np.ndarray:
-    """The mean of all tiles; (128, 128) float32."""
     height, width = evidence_HW.shape
-    down, across = -(-height // _TILE_PX), -(-width // _TILE_PX)
-    padded = np.zeros((down * _TILE_PX, across * _TILE_PX), np.float32)
-    padded[:height, :width] = evidence_HW
-    total = padded.reshape(down, _TILE_PX, across, _TILE_PX).sum((0, 2))
-    places = np.arange(_TILE_PX)
-    rows, columns = (-(-(size - places) // _TILE_PX) for size in (height, width))
-    return total / np.maximum(np.outer(rows, columns), 1).astype(np.float32)
+    horizontal = tuple(dict.fromkeys(scale[1] for scale in scales))
+    across = (evidence_HW @ _cosines_sines(width, horizontal)).reshape(height, -1, 2, _REACH)
+    across_SHR = np.moveaxis(across[:, :, 0] + 1j * across[:, :, 1], 1, 0)
+    grids = [
+        _waves(height, vertical) @ across_SHR[horizontal.index(scale)] for vertical, scale in scales
+    ]
+    spectra_SF = np.stack(grids)[:, key.row + _REACH, key.column - 1]
+    size_SF = np.abs(spectra_SF)
+    return spectra_SF / (size_SF + np.median(size_SF, axis=1, keepdims=True) + 1e-12)
 
 
-def _beacon(spectrum_F: np.ndarray) -> tuple[float, tuple[int, int]]:
-    """Correlate with the beacon at every shift: the best score and its (row, column)."""
+@lru_cache(maxsize=256)
+def _waves(length: int, scale: float) -> np.ndarray:
+    """exp(-2 pi i f x / tile), f = -R..R, x = 0..length - 1 in scaled px; (2 R + 1, length)."""
+    turns = np.outer(np.arange(-_REACH, _REACH + 1), np.arange(length) * (scale / _TILE_PX))
+    return np.exp(-2j * np.pi * turns).astype(np.complex64)
+
+
+@lru_cache(maxsize=64)
+def _cosines_sines(length: int, scales: tuple[float, ...]) -> np.ndarray:
+    """`_waves` of f = 1..R for several scales as real columns; (length, scales * 2 * R)."""
+    waves = np.stack([_waves(length, scale)[_REACH + 1 :] for scale in scales])
+    parts = np.stack([waves.real, waves.imag], axis=1)
+    return np.ascontiguousarray(parts.reshape(-1, length).T)
+
+
+def _beacons(spectra_SF: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Correlate with the beacon at every shift: the best scores (S,) and their (row, column)."""
     key = _key()
-    product_HW = np.zeros((_TILE_PX, _TILE_PX // 2 + 1), np.complex64)
-    product_HW[key.row, key.column] = spectrum_F * key.phase.conj()
-    score_HW = np.fft.irfft2(product_HW, (_TILE_PX, _TILE_PX))
-    best = int(score_HW.argmax())
-    scale = _TILE_PX**2 / 2 / _deviation(spectrum_F)
-    return float(score_HW.flat[best]) * scale, divmod(best, _TILE_PX)
+    grid = np.zeros((len(spectra_SF), 2 * _REACH + 1, _REACH), np.complex64)
+    grid[:, key.row + _REACH, key.column - 1] = spectra_SF * key.phase.conj()
+    waves = _waves(_TILE_PX, 1.0).conj()
+    down = waves.T @ grid
+    columns = waves[_REACH + 1 :]
+    score = np.concatenate([down.real, down.imag], axis=2).reshape(-1, 2 * _REACH)
+    score = score @ np.concatenate([columns.real, -columns.imag])
+    score = score.reshape(len(spectra_SF), -1)
+    best = score.argmax(axis=1)
+    scores = np.take_along_axis(score, best[:, None], axis=1)[:, 0] / _deviation(spectra_SF)
+    return scores, [divmod(int(place), _TILE_PX) for place in best]
 
 
 def _read(
     spectrum_F: np.ndarray,
     shift: tuple[int, int],
+    nudges: tuple[tuple[float, float], ...],
     trials: int,
     scale: tuple[float, float] = (1.0, 1.0),
 ) -> Reading:
-    """Decode at a shift (the best of the sub-pixel shifts around it) and judge the decoded word."""
+    """Decode at the best of the S places `shift` + nudge, and judge the decoded word."""
     key = _key()
-    best = None
-    for dy, dx in product(_SUBPIXEL, repeat=2):
-        turns_F = (key.row * (shift[0] + dy) + key.column * (shift[1] + dx)) / _TILE_PX
-        aligned_F = spectrum_F * key.phase.conj() * np.exp(2j * np.pi * turns_F)
-        beacon = float(aligned_F.real.sum())
-        bits_N = np.bincount(key.bit, weights=aligned_F.imag * key.sign, minlength=bch.CODE_BITS)
-        ceiling = _BEACON * beacon + _DATA * np.abs(bits_N).sum()  # as if every bit were right
-        if best is None or ceiling > best[0]:
-            best = (ceiling, beacon, bits_N)
-    ceiling, beacon, bits_N = best
-    deviation = _deviation(spectrum_F)
-    threshold = math.sqrt(2 * math.log(2**bch.PAYLOAD_BITS * trials / (_FALSE_ALARM / 2)))
-    if ceiling / deviation < threshold:  # no word can reach the threshold
-        return Reading(None, ceiling / deviation, 1.0, scale)
-    payload, word_N = bch.decode(bits_N)
-    score = (_BEACON * beacon + _DATA * float(bits_N @ word_N)) / deviation
-    bound = min(1.0, 2.0**bch.PAYLOAD_BITS * trials * math.exp(-(score**2) / 2))
-    return Reading(payload if score >= threshold else None, score, bound, scale)
+    turns_F = (key.row * shift[0] + key.column * shift[1]) / _TILE_PX
+    here_F = spectrum_F * key.phase.conj() * np.exp(2j * np.pi * turns_F)
+    aligned_SF = (_turns(nudges) * here_F).astype(np.complex64)
+    beacon_S, bits_SN = aligned_SF.real.sum(1), aligned_SF.imag @ _bit_sums()
+    ceiling_S = _BEACON * beacon_S + _DATA * np.abs(bits_SN).sum(1)  # as if every bit were right
+    best = int(ceiling_S.argmax())
+    deviation = float(_deviation(spectrum_F))
+    trials_e = math.log(2**bch.PAYLOAD_BITS * trials)
+    needed = math.sqrt(2 * (trials_e - math.log(_FALSE_ALARM / 2)))  # halved: two places to look
+    if ceiling_S[best] < needed * deviation:  # no word can reach it
+        return Reading(False, None, float(ceiling_S[best]) / deviation, needed, 0.0, scale)
+    payload, word_N, lead = bch.decode(bits_SN[best])
+    data = float(bits_SN[best] @ word_N)
+    score = (_BEACON * float(beacon_S[best]) + _DATA * data) / deviation
+    bound = min(0.0, (trials_e - score**2 / 2) / math.log(10))
+    # How much likelier these bits are under the best word than under the next, for Gaussian noise.
+    log_odds = data * lead / deviation**2
+    present = score >= needed
+    trusted = payload if present and log_odds >= _LOG_ODDS else None
+    return Reading(present, trusted, score, needed, bound, scale)
 
 
-def _deviation(spectrum_F: np.ndarray) -> float:
-    """Standard deviation of a correlation with an unrelated mark."""
-    return math.sqrt(float(np.sum(np.abs(spectrum_F) ** 2)) / 2 + 1e-12)
+@lru_cache(maxsize=2)
+def _turns(nudges: tuple[tuple[float, float], ...]) -> np.ndarray:
+    """The phase factors of S small shifts; (S, F)."""
+    key = _key()
+    turns = [(key.row * down + key.column * across) / _TILE_PX for down, across in nudges]
+    return np.exp(2j * np.pi * np.array(turns)).astype(np.complex64)
+
+
+@lru_cache(maxsize=1)
+def _bit_sums() -> np.ndarray:
+    """The matrix (F, N) that adds up, with its sign, what each frequency says of its bit."""
+    key = _key()
+    sums = np.zeros((len(key.bit), bch.CODE_BITS), np.float32)
+    sums[np.arange(len(key.bit)), key.bit] = key.sign
+    return sums
+
+
+def _deviation(spectrum_F: np.ndarray) -> np.ndarray:
+    """Standard deviation of a correlation with an unrelated mark, over the last axis."""
+    return np.sqrt(np.sum(np.abs(spectrum_F) ** 2, axis=-1) / 2 + 1e-12)

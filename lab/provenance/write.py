@@ -1,39 +1,99 @@
 """The only way out for synthetic media: label, watermark, write, sign; whole or not at all."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lab.errors import UserError
 from lab.files import atomic_path
-from lab.provenance import label, watermark
-from lab.provenance.manifest import Record, sign
+from lab.provenance import label, records, watermark
+from lab.provenance.manifest import Record, Statement, sign
+
+if TYPE_CHECKING:
+    from lab.media import Audio, VideoFrame
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 
 
-def sign_and_write(path, content, record, *, rate_fps=None, audio=None) -> Path:
+def sign_and_write(
+    path: Path | str,
+    content: "np.ndarray | Iterable[np.ndarray | VideoFrame]",
+    record: Record,
+    *,
+    rate_fps: Fraction | float | None = None,
+    audio: "Audio | Path | None" = None,
+) -> Path:
+    """Label, watermark, write and sign synthetic media.
+
+    Nothing lies under the final name until it is signed. Frames of a video are taken one by one,
+    so memory does not grow with its length.
+
+    Args:
+        path: .png, .jpg, .jpeg or .webp for a picture; .mp4, .m4v or .mov for a video.
+        content: one uint8 RGB frame_HW3; or frames, or `lab.media.VideoFrame`s, which keep their
+            times. At least 64 px on the shorter side.
+        record: how it came to be. Input files must still be there: they are hashed.
+        rate_fps: frames per second; needed for a video.
+        audio: sound for a video: an `Audio`, or a file whose sound track is copied.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: if the suffix does not fit the content, the frame is too small, an input is
+            missing, or the file cannot be written.
+    """
     path = Path(path)
-    payload = 0
-    with atomic_path(path) as final:
-        unsigned = final.with_name(f"{final.stem}.unsigned{final.suffix}")
+    is_picture = isinstance(content, np.ndarray) and content.ndim == 3
+    allowed = IMAGE_SUFFIXES if is_picture else VIDEO_SUFFIXES
+    if path.suffix.lower() not in allowed:
+        kind = "pictures" if is_picture else "videos"
+        raise UserError(f"cannot write {path}: {kind} are written as {', '.join(allowed)}")
+    statement = Statement.of(record)
+    with atomic_path(path) as signed:
+        unsigned = signed.with_name(f"{signed.stem}.unsigned{signed.suffix}")
         try:
-            _write_unsigned(unsigned, content, payload, rate_fps, audio)
-            sign(unsigned, final, record, payload)
+            if is_picture:
+                _write_picture(unsigned, content, statement.payload)
+            else:
+                _write_video(unsigned, content, statement.payload, rate_fps, audio)
+            sign(unsigned, signed, path.name, statement, record.inputs)
         finally:
             unsigned.unlink(missing_ok=True)
+    records.remember(statement)
     return path
 
 
-def _write_unsigned(path, content, payload, rate_fps, audio):
+def _write_picture(path: Path, frame_HW3: np.ndarray, payload: int) -> None:
     from lab import media
 
-    if isinstance(content, np.ndarray) and content.ndim == 3:
-        media.write_image(path, watermark.embed(label.draw(content), payload))
-        return
+    media.write_image(path, watermark.embed(label.draw(frame_HW3), payload))
+
+
+def _write_video(
+    path: Path,
+    content: Iterable[Any],
+    payload: int,
+    rate_fps: Fraction | float | None,
+    audio: "Audio | Path | None",
+) -> None:
+    from lab import media
+
+    if rate_fps is None:
+        raise ValueError("a video needs rate_fps")
     with media.VideoWriter(path, rate_fps, audio=audio) as writer:
-        for frame in content:
-            image, time_s = (
-                (frame, None) if isinstance(frame, np.ndarray) else (frame.image_HW3, frame.time_s)
-            )
-            writer.write(watermark.embed(label.draw(image), payload), time_s)
+        for frame_HW3, time_s in _timed(content):
+            marked_HW3 = watermark.embed(label.draw(frame_HW3), payload, moving=True)
+            writer.write(marked_HW3, time_s)
+
+
+def _timed(content: Iterable[Any]) -> Iterator[tuple[np.ndarray, float | None]]:
+    for frame in content:
+        if isinstance(frame, np.ndarray):
+            yield frame, None
+        else:
+            yield frame.image_HW3, frame.time_s

@@ -325,19 +325,14 @@ def cut_patches(frame_HW3: np.ndarray, boxes_N4: np.ndarray, size_px: int) -> np
     patches = np.zeros((len(boxes_N4), size_px, size_px, 3), np.uint8)
     for patch, box in zip(patches, (boxes_N4 + 0.5).astype(int), strict=True):
         # 1. The part of the box inside the frame, pasted on black.
-        x0, y0, x1, y1 = box
-        inside_x0, inside_y0, inside_x1, inside_y1 = (
-            max(x0, 0),
-            max(y0, 0),
-            min(x1, width),
-            min(y1, height),
-        )
-        if inside_x1 <= inside_x0 or inside_y1 <= inside_y0:
+        (x0, y0), (x1, y1) = box[:2], box[2:]
+        left, right = np.clip((x0, x1), 0, width)
+        top, bottom = np.clip((y0, y1), 0, height)
+        if right <= left or bottom <= top:
             continue
         crop = np.zeros((y1 - y0, x1 - x0, 3), np.uint8)
-        crop[inside_y0 - y0 : inside_y1 - y0, inside_x0 - x0 : inside_x1 - x0] = frame_HW3[
-            inside_y0:inside_y1, inside_x0:inside_x1
-        ]
+        part = frame_HW3[top:bottom, left:right]
+        crop[top - y0 : bottom - y0, left - x0 : right - x0] = part
         # 2. Shrinking averages over areas; sampling points would alias.
         method = cv2.INTER_AREA if len(crop) > size_px else cv2.INTER_LINEAR
         patch[:] = cv2.resize(crop, (size_px, size_px), interpolation=method)
@@ -453,7 +448,7 @@ class MtcnnDetector:
         # 3. Correct first, then suppress, relative to the smaller box: a face inside a face goes.
         kept = suppress(boxes, prob, 0.7, "min")
         return [
-            Face(tuple(map(float, boxes[i])), float(prob[i]), landmarks[i].astype(np.float32))
+            Face(faces.as_box(boxes[i]), float(prob[i]), landmarks[i].astype(np.float32))
             for i in kept
         ]
 
@@ -497,6 +492,35 @@ class FallbackDetector:
         return []
 
 
+def detect_shrunk(detector: Detector, frame_HW3: np.ndarray, longest_px: int) -> list[Face]:
+    """Detect in a smaller copy of a large frame: the time goes with the area.
+
+    Args:
+        detector: finds faces.
+        frame_HW3: uint8 RGB.
+        longest_px: the copy's longer side; smaller frames are taken as they are.
+
+    Returns:
+        The faces, in pixels of the frame.
+    """
+    # 1. Shrink, if there is something to shrink.
+    height, width = frame_HW3.shape[:2]
+    if max(height, width) <= longest_px:
+        return detector.detect(frame_HW3)
+    scale = longest_px / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    found = detector.detect(cv2.resize(frame_HW3, size, interpolation=cv2.INTER_AREA))
+    # 2. Enlarge the answers about the common outer corner, which is at -0.5 in both.
+    factor_2 = np.array([width / size[0], height / size[1]])
+    enlarged = []
+    for face in found:
+        box_22 = (np.reshape(face.box_px, (2, 2)) + 0.5) * factor_2 - 0.5
+        five = face.landmarks5_px
+        five = None if five is None else ((five + 0.5) * factor_2 - 0.5).astype(np.float32)
+        enlarged.append(Face(faces.as_box(box_22), face.score, five))
+    return enlarged
+
+
 @dataclass(frozen=True, eq=False)
 class Track:
     """One followed face in one frame.
@@ -518,7 +542,7 @@ class Track:
     unseen: int = 0
 
     @property
-    def box_px(self) -> tuple[float, float, float, float]:
+    def box_px(self) -> faces.Box:
         """The box that dlib's HOG detector would draw if the face stood upright."""
         return faces.upright_box(self.landmarks_px_L2)[0]
 
@@ -613,6 +637,7 @@ class FaceTracker:
             on actors: a moving face at least 0.7, background at most 0.5.
         patience: routine detections in a row that may miss a face which still looks like itself.
         memory: frames for which a lost face keeps its id, should it come back where it was.
+        detect_px: larger frames are shrunk to this longer side for detection; see `detect_shrunk`.
     """
 
     def __init__(
@@ -622,18 +647,19 @@ class FaceTracker:
         least_confidence: float = 0.55,
         patience: int = 2,
         memory: int = 25,
+        detect_px: int = 640,
     ) -> None:
         self.detector = detector
         self.detect_every = detect_every
         self.least_confidence = least_confidence
         self.patience = patience
         self.memory = memory
+        self.detect_px = detect_px
         self.tracks: list[Track] = []
         self.lost: list[int] = []  # ids that ended in the latest frame
         self.detections = 0  # frames in which the detector ran
-        self._gone: list[
-            tuple[int, Track]
-        ] = []  # lost faces and the frames they are remembered for
+        # Lost faces, each with the number of frames for which it is still remembered.
+        self._gone: list[tuple[int, Track]] = []
         self._next_id = 0
         self._since_detection = 0
         self._thumbnail: np.ndarray | None = None
@@ -663,7 +689,8 @@ class FaceTracker:
         self._since_detection += 1
         unsure = any(track.confidence < self.least_confidence for track in self.tracks)
         if not self.tracks or unsure or self._since_detection >= self.detect_every:
-            self._reconcile(frame_HW3, self.detector.detect(frame_HW3))
+            found = detect_shrunk(self.detector, frame_HW3, self.detect_px)
+            self._reconcile(frame_HW3, found)
             self.detections += 1
             self._since_detection = 0
         # 4. Report.

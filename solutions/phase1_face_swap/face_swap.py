@@ -97,28 +97,26 @@ def hull_depth(points_px_N2: np.ndarray, height: int, width: int) -> np.ndarray:
     return depth_HW
 
 
-def feathered_mask(depth_px_HW: np.ndarray, erode_px: float, feather_px: float) -> np.ndarray:
-    """Turn depth into opacity: 0 up to the eroded edge, 1 once `feather_px` deeper.
+def feathered_mask(depth_px_HW: np.ndarray, edge_px: float, feather_px: float) -> np.ndarray:
+    """Turn depth into opacity: 0 up to the edge, 1 once `feather_px` deeper.
 
-    The ramp lies inside the face, never outside: nothing beyond the hull is touched.
+    The ramp lies inside the edge, never outside: nothing beyond it is touched.
 
     Args:
-        depth_px_HW: signed distance to the edge, from `hull_depth`.
-        erode_px: how far the edge is drawn in, >= 0.
+        depth_px_HW: signed distance to the hull, from `hull_depth`.
+        edge_px: depth at which the mask begins; positive draws it in, negative lets it out.
         feather_px: width of the ramp, > 0.
 
     Returns:
         (H, W) float32 in [0, 1].
 
     Raises:
-        ValueError: if `erode_px` is negative or `feather_px` is not positive.
+        ValueError: if `feather_px` is not positive.
     """
-    if erode_px < 0 or feather_px <= 0:
-        raise ValueError(
-            f"expected erode_px >= 0 and feather_px > 0, got {erode_px} and {feather_px}"
-        )
+    if feather_px <= 0:
+        raise ValueError(f"expected feather_px > 0, got {feather_px}")
     # 1. A straight ramp, cut off at 0 and 1.
-    ramp_HW = np.clip((depth_px_HW - erode_px) / feather_px, 0, 1)
+    ramp_HW = np.clip((depth_px_HW - edge_px) / feather_px, 0, 1)
     # 2. Smoothstep: no kink at either end for the eye to find.
     return ramp_HW * ramp_HW * (3 - 2 * ramp_HW)
 
@@ -602,6 +600,19 @@ def blend_laplacian(
     return blend_feather(frame_HW3, np.clip(collapse_pyramid(mixed), 0, 1), alpha_HW)
 
 
+def inner_region(alpha_HW: np.ndarray, share: float = 0.06) -> np.ndarray:
+    """Where a mask is more than half opaque, drawn in by a share of its size; bool (H, W).
+
+    A face's outline borders on hair and background; Poisson blending would carry their colours in.
+    """
+    # 1. The size is the side of a square of the same area.
+    region_HW = (alpha_HW > 0.5).astype(np.uint8)
+    width_px = 2 * round(share * float(np.sqrt(region_HW.sum()))) + 1
+    # 2. Erode with a disc; what the frame cuts off is not drawn in.
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width_px, width_px))
+    return cv2.erode(region_HW, disc, borderValue=1) > 0
+
+
 def blend(
     frame_HW3: np.ndarray, face_HW3: np.ndarray, alpha_HW: np.ndarray, method: str
 ) -> np.ndarray:
@@ -609,8 +620,8 @@ def blend(
 
     Args:
         frame_HW3, face_HW3: float32 in [0, 1].
-        alpha_HW: opacity in [0, 1]; Poisson pastes where it is above a half.
-        method: "feather", "poisson" or "laplacian".
+        alpha_HW: opacity in [0, 1].
+        method: "feather", "poisson" (in the mask's `inner_region`) or "laplacian".
 
     Raises:
         ValueError: if there is no such method.
@@ -618,7 +629,7 @@ def blend(
     if method == "feather":
         return blend_feather(frame_HW3, face_HW3, alpha_HW)
     if method == "poisson":
-        return blend_poisson(frame_HW3, face_HW3, alpha_HW > 0.5)
+        return blend_poisson(frame_HW3, face_HW3, inner_region(alpha_HW))
     if method == "laplacian":
         return blend_laplacian(frame_HW3, face_HW3, alpha_HW)
     raise ValueError(f"expected one of {', '.join(BLENDS)}, got '{method}'")
@@ -779,7 +790,8 @@ class Settings:
         smooth_hz: cutoff of the landmark filter at rest; 0 switches smoothing off.
         smooth_beta: how much the cutoff rises with speed, in Hz per (eye distance / s).
         colour_s: time constant of the colour statistics in seconds; 0 switches smoothing off.
-        erode: how far the hull is drawn in, over the eye distance.
+        edge: where the mask begins, over the eye distance; negative is outside the hull. The
+            jaw landmarks wobble, and the learned mask knows better: give it room.
         feather: width of the mask's ramp, over the eye distance.
         forehead: see `forehead_points`.
     """
@@ -791,9 +803,9 @@ class Settings:
     smooth_hz: float = 3.0
     smooth_beta: float = 5.0
     colour_s: float = 0.5
-    erode: float = 0.02
+    edge: float = -0.1
     feather: float = 0.12
-    forehead: float = 0.5
+    forehead: float = 1.0
 
 
 @dataclass
@@ -1016,7 +1028,7 @@ class FaceSwapper:
             ]
         )
         depth_HW = hull_depth(outline_N2 - corner_px, height, width)
-        hull_HW = feathered_mask(depth_HW, settings.erode * unit_px, settings.feather * unit_px)
+        hull_HW = feathered_mask(depth_HW, settings.edge * unit_px, settings.feather * unit_px)
         to_crop_23 = shifted(placement.matrix_23, corner_px)
         hull_SS = cv2.warpAffine(hull_HW, to_crop_23, self.window_SS.shape)
         # 3. Colours, compared where both masks see face.

@@ -10,8 +10,9 @@ from lab.actors.clips import open_clip
 from lab.cli import main
 from lab.commands.prepare import FaceTracker
 from lab.media import Audio, VideoReader, VideoWriter
+from lab.provenance import verify
 
-CONSENT = ["--consent", "ich selbst, für diesen Kurs"]
+CONSENT = ["--consent", "Ich bin die Person und stimme zu, für diesen Kurs"]
 FACE_AT = slice(2, 8)  # frames of the footage that show a face
 
 
@@ -75,6 +76,7 @@ def test_prepare_copies_picture_and_sound_without_a_label(prepared: Path, footag
     assert difference.mean() < 3 and difference.max(axis=(0, 3)).mean() < 12
     audio = clip.audio(16_000)
     assert audio is not None and abs(len(audio.samples_NC) / 16_000 - 0.4) < 0.1
+    assert not verify(clip.video_path).says_synthetic
 
 
 def test_prepare_needs_consent(
@@ -85,6 +87,21 @@ def test_prepare_needs_consent(
         error = capsys.readouterr().err
         assert error.startswith("error: ") and "--consent" in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_prepare_keeps_synthetic_media_marked(tmp_path: Path) -> None:
+    from lab.actors.actor import Actor
+    from lab.actors.dataset import write_clip
+    from lab.actors.identity import Identity
+    from lab.actors.performance import perform
+
+    actor = Actor(Identity.sample(7))
+    video = write_clip(tmp_path / "actor", actor, perform(3, 0.2), 192) / "video.mp4"
+    assert main(["prepare", str(video), str(tmp_path / "copy")]) == 0, "actors need no consent"
+    clip = open_clip(tmp_path / "copy")
+    assert verify(clip.video_path).manifest.state == "trusted"
+    assert clip.kind == "footage" and clip.has_face_T.all()
+    assert json.loads((tmp_path / "copy" / "clip.json").read_text(encoding="utf-8"))["synthetic"]
 
 
 def test_prepare_without_any_face_says_so_and_leaves_nothing(

@@ -94,11 +94,13 @@ def test_progress_says_how_far_and_how_long() -> None:
             return True
 
     stream = Terminal()
-    line = progress.Progress(200, "rendering", stream=stream)
+    line = progress.Progress(201, "rendering", stream=stream)
     line.step(steps=100, worked=False)
+    assert "left" not in line.line(), "nothing is known yet"
+    line.step()
     line._started_s -= 10  # ten seconds ago
     line.step(steps=50)
-    assert line.line() == "rendering  150/200 frames  75 %  5.0 frames/s  0:10 left"
+    assert line.line() == "rendering  151/201 frames  75 %  5.0 frames/s  0:10 left"
     line.finish("done")
     assert stream.getvalue().startswith("\rrendering") and stream.getvalue().endswith("done\n")
 

@@ -225,6 +225,20 @@ def test_mtcnn_finds_the_photographed_face(mtcnn, photo, points) -> None:
     assert hog_y0 - 35 < y0 < hog_y0
 
 
+@pytest.mark.parametrize("seed", [10_001, 10_004])
+def test_mtcnn_finds_actors_where_they_are(mtcnn, seed: int) -> None:
+    from lab.actors import Actor, Background, Identity, Light, Pose, Renderer
+
+    pose = Pose(yaw_deg=15, pitch_deg=-5, roll_deg=8)
+    scene = {"light": Light.sample(seed), "background": Background.sample(seed)}
+    frame = Renderer(256).render(Actor(Identity.sample(seed)), pose=pose, **scene)
+    (face,) = mtcnn.detect(frame.image_HW3)
+    truth = faces.five_points(frame.landmarks_px_L2)
+    error = np.linalg.norm(face.landmarks5_px - truth, axis=1)
+    assert face.score > 0.95
+    assert error.mean() < 0.1 * faces.eye_distance(frame.landmarks_px_L2)
+
+
 def test_mtcnn_follows_the_size_of_the_face(mtcnn, photo) -> None:
     (one,) = mtcnn.detect(photo)
     (two,) = mtcnn.detect(cv2.resize(photo, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR))
@@ -279,6 +293,21 @@ def test_fallback_asks_the_next_only_when_nothing_was_found() -> None:
     assert fd.FallbackDetector((nobody, first, second)).detect(frame) is first.found
     assert (nobody.calls, first.calls, second.calls) == (1, 1, 0)
     assert fd.FallbackDetector((nobody, second)).detect(frame) == []
+
+
+def test_large_frames_are_detected_small_and_answered_large(photo, mtcnn) -> None:
+    (small,) = mtcnn.detect(photo)
+    large = cv2.resize(photo, (1024, 768), interpolation=cv2.INTER_LINEAR)  # 4 and 3 times
+    (found,) = fd.detect_shrunk(mtcnn, large, 256)
+    factor = np.array([4, 3])
+    assert_allclose(found.landmarks5_px, (small.landmarks5_px + 0.5) * factor - 0.5, atol=8)
+    assert_allclose(
+        np.diff(np.reshape(found.box_px, (2, 2)), axis=0)[0] / small.size_px, factor, rtol=0.1
+    )
+    stub = Stub([Face((-0.5, -0.5, 1.5, 9.5), 1.0)])
+    (box,) = fd.detect_shrunk(stub, np.zeros((30, 60, 3), np.uint8), 20)
+    assert_allclose(box.box_px, (-0.5, -0.5, 5.5, 29.5), err_msg="outer edges scale about -0.5")
+    assert fd.detect_shrunk(stub, np.zeros((30, 60, 3), np.uint8), 60) == stub.found
 
 
 def test_dlib_detectors_share_the_interface(photo) -> None:

@@ -144,6 +144,20 @@ def test_mean_face_is_upright_mirrored_and_in_eye_distances() -> None:
     assert_allclose(MEAN_FACE_L2[MIRROR] * (-1, 1), MEAN_FACE_L2, atol=1e-9)
 
 
+def test_mean_face_is_that_of_the_actors() -> None:
+    from lab.actors import Actor, Identity, Renderer
+
+    renderer = Renderer(128, supersample=1)
+    shapes = []
+    for seed in (20_001, 20_002, 20_003):
+        points = renderer.render(Actor(Identity.sample(seed))).landmarks_px_L2
+        five = faces.five_points(points)
+        home = fe.umeyama(five[:2], [(-0.5, 0), (0.5, 0)])
+        shapes.append(fe.transform(points, home))
+    gap = np.linalg.norm(np.mean(shapes, axis=0) - MEAN_FACE_L2, axis=1)
+    assert gap.mean() < 0.08 and gap[17:].max() < 0.2
+
+
 def test_template_uses_outer_edges() -> None:
     small, large = fe.template_points("full", 64), fe.template_points("full", 256)
     # The middle between the eyes: side 3.0, centre 0.6 below: (0, -0.2) of the side from the centre.

@@ -85,15 +85,13 @@ def test_hull_depth_refuses_points_on_a_line(fs):
         fs.hull_depth(np.array([[0, 0], [1, 1], [5, 5]], float), 8, 8)
 
 
-@pytest.mark.parametrize(("erode", "feather"), [(0, 4), (3, 2)])
-def test_feathered_mask_stays_inside_and_is_full_deep_inside(fs, erode, feather):
+@pytest.mark.parametrize(("edge", "feather"), [(0, 4), (3, 2), (-2, 5)])
+def test_feathered_mask_stays_inside_and_is_full_deep_inside(fs, edge, feather):
     depth = np.linspace(-5, 12, 171, dtype=np.float32)[None]
-    alpha = fs.feathered_mask(depth, erode, feather)
-    assert (alpha[depth <= erode] == 0).all() and (
-        alpha[depth >= erode + feather + 1e-3] == 1
-    ).all()
+    alpha = fs.feathered_mask(depth, edge, feather)
+    assert (alpha[depth <= edge] == 0).all() and (alpha[depth >= edge + feather + 1e-3] == 1).all()
     assert (np.diff(alpha) >= 0).all()
-    middle = np.abs(depth - erode - feather / 2).argmin()
+    middle = np.abs(depth - edge - feather / 2).argmin()
     assert alpha[0, middle] == pytest.approx(0.5, abs=0.03)
 
 
@@ -518,7 +516,7 @@ def test_pixels_outside_the_mask_are_bit_exact(fs, blend, color):
     frame, (swapped,), _ = swap(fs, [[Track(0, face_landmarks())]], blend=blend, color=color)
     assert swapped.image_HW3.dtype == np.uint8 and swapped.faces == 1
     np.testing.assert_array_equal(swapped.image_HW3[~swapped.mask_HW], frame[~swapped.mask_HW])
-    assert 500 < swapped.mask_HW.sum() < 5000
+    assert 500 < swapped.mask_HW.sum() < 8000
     assert swapped.image_HW3 is not frame and (swapped.image_HW3 != frame).any()
 
 
