@@ -20,7 +20,6 @@ from lab.progress import Progress
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 _LARGEST_SIDE_PX = 1280
-_FEWEST = 8
 
 Find = Callable[[np.ndarray], np.ndarray | None]
 Align = Callable[[np.ndarray, int], np.ndarray]
@@ -100,6 +99,7 @@ def cut_faces(
     limit: int = 3000,
     fit_33: np.ndarray | None = None,
     what: str = "cutting out faces",
+    fewest: int = 8,
 ) -> FaceSet:
     """Find, align and cut out the faces of one person.
 
@@ -112,9 +112,10 @@ def cut_faces(
         limit: at most so many pictures, taken evenly.
         fit_33: applied to crop positions in addition; see `actors_fit`.
         what: first words of the progress line.
+        fewest: with fewer faces there is nothing to learn from.
 
     Raises:
-        UserError: if fewer than 8 faces are found.
+        UserError: if fewer faces are found.
     """
     from lab.actors.clips import mask_from_landmarks
 
@@ -137,10 +138,10 @@ def cut_faces(
             crops.append(crop(stacked_HW4, matrix_23, padded))
         progress.step()
     progress.finish()
-    if len(crops) < _FEWEST:
+    if len(crops) < fewest:
         raise UserError(
             f"{source.inputs[0].parent}: {len(crops)} faces in {len(crops) + skipped} pictures; "
-            f"at least {_FEWEST} are needed"
+            f"at least {fewest} are needed"
         )
     crops_N4PP = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
     return FaceSet(crops_N4PP, source.inputs, source.consent, source.identity_seed, skipped)

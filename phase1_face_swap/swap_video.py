@@ -4,7 +4,7 @@ Sound, frame times and every frame without a face are kept. The result is labell
 signed; there is no other way out.
 """
 
-import shlex
+import os
 import sys
 import time
 from argparse import Namespace
@@ -13,6 +13,7 @@ from math import inf
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from lab import media, provenance
 from lab.arguments import Parser, run_command
@@ -57,7 +58,7 @@ def parser() -> Parser:
     out.add_argument(
         "--smooth",
         type=float,
-        default=3.0,
+        default=5.0,
         metavar="HZ",
         help="cutoff of the landmark filter for a still face; lower is steadier, 0 is off",
     )
@@ -73,13 +74,14 @@ def parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit code: 0, or 2 with one line on standard error."""
-    argv = sys.argv[1:] if argv is None else argv
-    return run_command(lambda: run(parser().parse_args(argv), argv))
+    return run_command(lambda: run(parser().parse_args(argv)))
 
 
-def run(args: Namespace, argv: list[str]) -> int:
+def run(args: Namespace) -> int:
     """Check what can be checked before the work starts, then swap."""
     is_image = check_paths(args.input, args.output)
+    # A core is left for reading and writing.
+    torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 2) - 1)))
     if not (0 <= args.smooth < inf and 1 <= args.batch <= 64 and 0 < args.like_limit < inf):
         raise UserError("--smooth is at least 0, --batch 1 to 64, --like-limit above 0")
     swap = build_swap(
@@ -92,20 +94,31 @@ def run(args: Namespace, argv: list[str]) -> int:
         smooth_hz=args.smooth,
         like_limit=args.like_limit,
     )
-    inputs = [args.input, *swap.inputs]
+    inputs = (args.input, *swap.inputs)
+    consents = (provenance.require_consent(inputs, args.consent), swap.card.get("consent"))
     record = provenance.Record(
         what="face swap",
-        command=shlex.join(["phase1_face_swap/swap_video.py", *argv]),
+        command=command_line(args),
         source_type="compositeWithTrainedAlgorithmicMedia",
         weights=(swap.weights,),
-        inputs=tuple(inputs),
-        consent=provenance.require_consent(inputs, args.consent),
+        inputs=inputs,
+        consent="; ".join(dict.fromkeys(filter(None, consents))) or None,
     )
     if is_image:
         swap_image(swap, args.input, args.output, record)
     else:
         swap_video(swap, args.input, args.output, record, args.batch)
     return 0
+
+
+def command_line(args: Namespace) -> str:
+    """The command for the record: of a path only the name, since folders tell about the user."""
+    rule, colon, picture = args.face.partition(":")
+    shown = vars(args) | {"face": f"{rule}{colon}{Path(picture).name}"}
+    shown |= {name: Path(shown[name]).name for name in ("model", "input", "output")}
+    del shown["consent"]  # has its own place
+    flags = (f"--{name.replace('_', '-')} {value}" for name, value in shown.items())
+    return " ".join(["python phase1_face_swap/swap_video.py", *flags])
 
 
 def check_paths(source: Path, target: Path) -> bool:

@@ -102,10 +102,10 @@ def _relief(identity: Identity) -> np.ndarray:
     x, y = mesh.x_V, mesh.y_V
     aside = np.abs(x)
     ridge_y = 1.95 + 0.12 * identity.brow_height - 0.04 * (aside - 2.6) ** 2
-    depth = (0.30 + 0.13 * identity.brow_ridge) * line(y - ridge_y, 0.85)
+    depth = (0.23 + 0.13 * identity.brow_ridge) * line(y - ridge_y, 0.85)
     depth *= smoothstep(5.8, 3.4, aside)
     depth += (0.06 + 0.06 * identity.brow_ridge) * bump(x, y, (0, 1.7), (1.0, 0.8))
-    depth -= (0.92 + 0.12 * identity.eye_depth) * bump(aside, y, (3.0, 0.05), (1.75, 1.2))
+    depth -= (0.74 + 0.12 * identity.eye_depth) * bump(aside, y, (3.0, 0.05), (1.75, 1.2))
     depth -= 0.40 * bump(aside, y, (1.45, 0.35), (0.75, 0.9))
     depth += (0.42 + 0.12 * identity.cheek_width) * bump(aside, y, (4.3, -2.5), (1.6, 1.25))
     depth -= (0.10 + 0.03 * identity.age) * bump(aside, y, (2.3, -1.6), (1.2, 0.45))
@@ -114,10 +114,10 @@ def _relief(identity: Identity) -> np.ndarray:
     depth -= (0.06 + 0.05 * max(identity.age, -0.5)) * nasolabial_fold(x, y)
     depth -= 0.09 * bump(x, y, (0, -5.5), (0.22, 0.5))  # philtrum and its two ridges
     depth += 0.05 * bump(aside, y, (0.38, -5.55), (0.2, 0.5))
-    depth -= 0.44 * bump(x, y, (0, -8.6), (1.7, 0.50))  # under the lower lip
+    depth -= 0.38 * bump(x, y, (0, -8.6), (1.7, 0.50))  # under the lower lip
     chin_x, chin_size = 0.35 + 0.12 * identity.chin_width, 1.35 + 0.22 * identity.chin_width
     chin = bump(aside, y, (chin_x, -9.95), (chin_size, 0.95))
-    depth += (0.58 + 0.24 * identity.chin_projection) * chin
+    depth += (0.46 + 0.22 * identity.chin_projection) * chin
     depth -= 0.22 * bump(aside, y, (6.3, 2.6), (1.0, 1.9))  # temples
     depth += 0.12 * bump(aside, y, (2.1, 5.0), (1.6, 1.5))
     return depth
@@ -162,7 +162,7 @@ def _add_nose(identity: Identity, rings: np.ndarray, y_V: np.ndarray, z_V: np.nd
     aside, y = np.abs(mesh.x_V), mesh.y_V
     stretch, tip_y, lift = nose.stretch, nose.tip_y_cm, nose.tip_lift_cm
     midline = anatomy.surface(np.zeros(2), anatomy.ring_at_height(np.array([-0.6, 3.6])), rings)
-    tip_z = midline[1, 2] + 2.40 + 0.24 * identity.nose_projection
+    tip_z = midline[1, 2] + 2.25 + 0.24 * identity.nose_projection
     root_z = midline[0, 2] - 0.05 + 0.20 * identity.nose_bridge
     down = np.clip((0.7 - y) / (0.7 - tip_y), 0, 1.25)
     ridge = root_z + (tip_z - 0.12 - root_z) * down**1.12
@@ -241,9 +241,9 @@ def _warp(identity: Identity, x_V: np.ndarray, y_V: np.ndarray, z_V: np.ndarray)
         BUMPS, identity.bumps_B3, strict=True
     ):
         weight = bump(aside, y, (at_x, at_y), (size_x, size_y)) * front * min(size_x, size_y)
-        z_V += 0.27 * depth * weight
-        y_V += 0.20 * up * weight
-        x_V += 0.16 * out * weight * (sign if at_x > 0 else x / 2)
+        z_V += 0.30 * depth * weight
+        y_V += 0.23 * up * weight
+        x_V += 0.18 * out * weight * (sign if at_x > 0 else x / 2)
 
 
 def _neck_relief(identity: Identity, rings: np.ndarray) -> np.ndarray:

@@ -29,6 +29,7 @@ ATTRIBUTES = 12
 CAMERA_X, CAMERA_Y, CAMERA_Z, CAMERA_FOCAL = 0, 1, 2, 3
 
 _LOCK_NORMAL = 0.35  # share of a lock's own normal; the rest is the hairdo's
+_TILE = 8  # samples along a tile, see `_furthest_of_tiles`
 _EDGE = -1e-5  # a sample this far outside an edge still counts: no cracks between neighbours
 _jit = numba.njit(cache=True, fastmath=True, error_model="numpy")
 
@@ -160,6 +161,19 @@ def project(
 
 
 @_jit
+def _furthest_of_tiles(nearness_NN: np.ndarray, tile_MM: np.ndarray) -> None:
+    """Least nearness in each tile of `_TILE` x `_TILE` samples: what lies behind it is hidden."""
+    for tile_row in range(tile_MM.shape[0]):
+        for tile_column in range(tile_MM.shape[1]):
+            least = np.float32(1e9)
+            top, left = tile_row * _TILE, tile_column * _TILE
+            for row in range(top, min(top + _TILE, nearness_NN.shape[0])):
+                for column in range(left, min(left + _TILE, nearness_NN.shape[1])):
+                    least = min(least, nearness_NN[row, column])
+            tile_MM[tile_row, tile_column] = least
+
+
+@_jit
 def raster(
     screen_V3: np.ndarray,
     uv_V2: np.ndarray,
@@ -186,6 +200,8 @@ def raster(
     opacity_rows, opacity_columns = opacity_HW.shape
     nearness_NN[:] = empty
     triangle_NN[:] = -1
+    tile_MM = np.empty((height // _TILE + 1, width // _TILE + 1), np.float32)
+    tiles_known = False
     for t in range(triangles_T3.shape[0]):
         a, b, c = triangles_T3[t, 0], triangles_T3[t, 1], triangles_T3[t, 2]
         x0, y0 = screen_V3[a, 0], screen_V3[a, 1]
@@ -206,6 +222,19 @@ def raster(
         bottom = min(height - 1, math.floor(max(y0, y1, y2) - 0.5))
         if left > right or top > bottom:
             continue
+
+        # Hair comes last in the mesh and lies many locks deep: skip what is behind the head.
+        if material == HAIR:
+            if not tiles_known:
+                _furthest_of_tiles(nearness_NN, tile_MM)
+                tiles_known = True
+            nearest = max(screen_V3[a, 2], screen_V3[b, 2], screen_V3[c, 2])
+            hidden = True
+            for tile_row in range(top // _TILE, bottom // _TILE + 1):
+                for tile_column in range(left // _TILE, right // _TILE + 1):
+                    hidden = hidden and tile_MM[tile_row, tile_column] > nearest
+            if hidden:
+                continue
 
         # Barycentric weights at the first sample, and their change per column and per row.
         scale = 1.0 / area

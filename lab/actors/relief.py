@@ -11,6 +11,7 @@ Dimension key: V vertices, T triangles, H texture rows, W columns.
 """
 
 import weakref
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from lab.actors import raster
 from lab.actors.actor import Actor
 from lab.actors.materials import EAR, HAIR, SKIN
-from lab.actors.shading import SKIN_CHANNELS, Textures
+from lab.actors.shading import SKIN_CHANNELS
 
 _TEXEL_CM = 0.04  # of the full skin texture, on the face
 _COARSE = 8  # the directions are spread at this fraction of the texture's resolution
@@ -27,6 +28,29 @@ _STEEPEST = 0.7  # longest bend: beyond it, relief would turn the normal away fr
 _HULL_CENTRE = np.array([0.0, 2.5, -1.0], np.float32)  # of the skull, cm
 
 _hulls: "weakref.WeakKeyDictionary[Actor, np.ndarray]" = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Textures:
+    """An actor's textures at one level, as the kernels read them.
+
+    Args:
+        skin_HWC: float32 linear albedo, gloss, and the bend of the normal in the head's frame.
+        skin_part_HW: uint8 part labels, at full resolution.
+        hair_HW4: float32 linear albedo and opacity.
+        opacity_HW: uint8 opacity of the hair, at twice the resolution of `hair_HW4`.
+        eye_HW3: float32 linear albedo of the eyeball; iris in the middle.
+        iris_radius_uv: as a share of the eye's texture.
+    """
+
+    skin_HWC: np.ndarray
+    skin_part_HW: np.ndarray
+    hair_HW4: np.ndarray
+    opacity_HW: np.ndarray
+    eye_HW3: np.ndarray
+    iris_radius_uv: float
+
+
 _prepared: "weakref.WeakKeyDictionary[Actor, dict[int, Textures]]" = weakref.WeakKeyDictionary()
 
 

@@ -1,6 +1,7 @@
 """The renderer: an actor, an expression, a pose and a scene become a frame with its ground truth."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,7 +131,7 @@ class Renderer:
             uv_V2,
             actor.triangles_T3,
             actor.material_T,
-            textures.opacity,
+            textures.opacity_HW,
             False,
             0.0,
             self._nearness_NN,
@@ -138,7 +139,7 @@ class Renderer:
         )
 
         # What the key light sees.
-        lighting = self._lighting(actor, vertices_V3, uv_V2, textures.opacity, pose, light, lens)
+        lighting = self._lighting(actor, vertices_V3, uv_V2, textures.opacity_HW, pose, light, lens)
 
         # Colours, labels and depth.
         parts_HW = np.empty((self.size_px, self.size_px), np.uint8)
@@ -151,8 +152,13 @@ class Renderer:
             actor.part_T,
             self._nearness_NN,
             self._triangle_NN,
-            textures,
+            textures.skin_HWC,
+            textures.skin_part_HW,
+            textures.hair_HW4,
+            textures.eye_HW3,
+            textures.iris_radius_uv,
             lighting,
+            self._shadow_SS,
             tone_curve(),
             background.image(self.size_px),
             self._image_HW3,
@@ -199,21 +205,25 @@ class Renderer:
             self._shadow_SS,
             self._shadow_triangle_SS,
         )
+        rotation_33 = pose.rotation_33()
         return shading.Lighting(
-            key_direction=key,
-            key_rgb=np.array(light.key_rgb, np.float32),
-            fill_direction=direction(light.fill_azimuth_deg, light.fill_elevation_deg),
-            fill_rgb=np.array(light.fill_rgb, np.float32),
-            sky_rgb=np.array(light.sky_rgb, np.float32),
-            ground_rgb=np.array(light.ground_rgb, np.float32),
-            camera=lens[:3],
-            head_rotation=pose.rotation_33(),
-            shadow_basis=basis_33,
-            shadow_centre=_SHADOW_CENTRE,
-            shadow_height=self._shadow_SS,
+            key_direction=_vector(key),
+            key_rgb=_vector(light.key_rgb),
+            fill_direction=_vector(direction(light.fill_azimuth_deg, light.fill_elevation_deg)),
+            fill_rgb=_vector(light.fill_rgb),
+            sky_rgb=_vector(light.sky_rgb),
+            ground_rgb=_vector(light.ground_rgb),
+            camera=_vector(lens[:3]),
+            head_x=_vector(rotation_33[0]),
+            head_y=_vector(rotation_33[1]),
+            head_z=_vector(rotation_33[2]),
+            shadow_right=_vector(basis_33[0]),
+            shadow_up=_vector(basis_33[1]),
+            shadow_towards=_vector(basis_33[2]),
+            shadow_centre=_vector(_SHADOW_CENTRE),
             shadow_scale=_SHADOW_TEXELS / _SHADOW_EXTENT_CM,
             exposure=_exposure(light, actor.mean_albedo),
-            gloss=light.gloss,
+            gloss=float(light.gloss),
         )
 
     def _landmarks(
@@ -261,6 +271,12 @@ class Renderer:
             levels += camera.noise_levels * rng.standard_normal(levels.shape, np.float32)
             np.clip(levels, 0, 255, out=levels)
         return levels.astype(np.uint8)
+
+
+def _vector(values: Sequence[float] | np.ndarray) -> shading.Vector:
+    """Three plain floats, the form in which kernels take vectors."""
+    x, y, z = values
+    return float(x), float(y), float(z)
 
 
 def _basis(towards: np.ndarray) -> np.ndarray:

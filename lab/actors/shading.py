@@ -16,7 +16,7 @@ The light model is ordinary real-time practice, each part chosen for what it rem
   in position and in light direction, so that nothing flickers.
 
 Dimension key: V vertices, T triangles, N samples a side, H rows, W columns, S shadow texels a
-side, A packed attributes, L samples of the tone curve. Light and albedo are linear; the camera's
+side, C skin channels, A packed attributes, L samples of the tone curve. Light and albedo are linear; the camera's
 tone curve comes last. Compiled with `fastmath`: no infinities in here.
 """
 
@@ -40,6 +40,8 @@ from lab.actors.materials import (
 from lab.actors.raster import ATTRIBUTES
 
 _jit = numba.njit(cache=True, fastmath=True, error_model="numpy")
+# For the one function called per pixel with some hundred numbers: passing them costs more than it.
+_inline = numba.njit(cache=True, fastmath=True, error_model="numpy", inline="always")
 
 SKIN_CHANNELS = 7  # linear red, green, blue; gloss; bend of the normal x, y, z in the head's frame
 SAME_SURFACE_CM = 0.9  # samples of one material this close in depth are lit together
@@ -51,34 +53,38 @@ _SHADOW_BIAS = 0.10
 _SHADOW_SOFTNESS = 0.25
 
 
-class Lighting(NamedTuple):
-    """The light and the viewer as the kernels read them: float32, directions of unit length."""
+Vector = tuple[float, float, float]
 
-    key_direction: np.ndarray  # towards the key light, the only one that casts shadows
-    key_rgb: np.ndarray
-    fill_direction: np.ndarray
-    fill_rgb: np.ndarray
-    sky_rgb: np.ndarray  # ambient light from above and from below
-    ground_rgb: np.ndarray
-    camera: np.ndarray  # position of the eye, cm
-    head_rotation: np.ndarray  # (3, 3) from the head's frame to the world
-    shadow_basis: np.ndarray  # (3, 3) rows right, up, towards the light
-    shadow_centre: np.ndarray
-    shadow_height: np.ndarray  # (S, S) cm towards the light
+
+class Lighting(NamedTuple):
+    """The light and the viewer as the kernels read them.
+
+    Plain numbers, no arrays: numba counts references to arrays even in the innermost loop.
+    Directions have unit length; positions are in cm.
+    """
+
+    key_direction: Vector  # towards the key light, the only one that casts shadows
+    key_rgb: Vector
+    fill_direction: Vector
+    fill_rgb: Vector
+    sky_rgb: Vector  # ambient light from above and from below
+    ground_rgb: Vector
+    camera: Vector  # position of the lens
+    head_x: Vector  # rows of the rotation from the head's frame to the world
+    head_y: Vector
+    head_z: Vector
+    shadow_right: Vector  # directions of the shadow map's columns, rows (upwards) and height
+    shadow_up: Vector
+    shadow_towards: Vector
+    shadow_centre: Vector
     shadow_scale: float  # texels per cm
     exposure: float
     gloss: float  # factor on all skin highlights
 
 
-class Textures(NamedTuple):
-    """An actor's textures as the kernels read them: float32, linear light."""
-
-    skin: np.ndarray  # (h, w, SKIN_CHANNELS)
-    skin_part: np.ndarray  # (h', w') uint8 part labels
-    hair: np.ndarray  # (h, w, 4) colour and opacity
-    opacity: np.ndarray  # (h'', w'') uint8 opacity of the hair
-    eye: np.ndarray  # (h, w, 3)
-    iris_radius_uv: float
+@_jit
+def _dot(a: Vector, x: float, y: float, z: float) -> float:
+    return a[0] * x + a[1] * y + a[2] * z
 
 
 @_jit
@@ -108,18 +114,20 @@ def _uncovered(surface: float, height: float) -> float:
 
 
 @_jit
-def _key_visibility(px: float, py: float, pz: float, light: Lighting) -> float:
+def _key_visibility(
+    px: float, py: float, pz: float, light: Lighting, shadow_SS: np.ndarray
+) -> float:
     """Share of the key light that reaches a point, in [0, 1]; 1 outside the shadow map.
 
     Each of 3 x 3 texels says how far the point lies under its surface, as a ramp instead of a
     yes or no; quadratic B-spline weights make the sum smooth as the point moves across texels.
     """
-    height_SS, basis, centre = light.shadow_height, light.shadow_basis, light.shadow_centre
-    size = height_SS.shape[0]
+    size = shadow_SS.shape[0]
+    centre = light.shadow_centre
     x, y, z = px - centre[0], py - centre[1], pz - centre[2]
-    column = 0.5 * size + light.shadow_scale * (basis[0, 0] * x + basis[0, 1] * y + basis[0, 2] * z)
-    row = 0.5 * size - light.shadow_scale * (basis[1, 0] * x + basis[1, 1] * y + basis[1, 2] * z)
-    height = basis[2, 0] * x + basis[2, 1] * y + basis[2, 2] * z + _SHADOW_BIAS
+    column = 0.5 * size + light.shadow_scale * _dot(light.shadow_right, x, y, z)
+    row = 0.5 * size - light.shadow_scale * _dot(light.shadow_up, x, y, z)
+    height = _dot(light.shadow_towards, x, y, z) + _SHADOW_BIAS
     j, i = int(row), int(column)
     if j < 1 or i < 1 or j > size - 2 or i > size - 2:
         return 1.0
@@ -128,9 +136,9 @@ def _key_visibility(px: float, py: float, pz: float, light: Lighting) -> float:
     above, below = 0.5 * (1.0 - fy) * (1.0 - fy), 0.5 * fy * fy
     visible = 0.0
     for dj in range(-1, 2):
-        texels = height_SS[j + dj]
-        line = left * _uncovered(texels[i - 1], height) + right * _uncovered(texels[i + 1], height)
-        line += (1.0 - left - right) * _uncovered(texels[i], height)
+        line = left * _uncovered(shadow_SS[j + dj, i - 1], height)
+        line += (1.0 - left - right) * _uncovered(shadow_SS[j + dj, i], height)
+        line += right * _uncovered(shadow_SS[j + dj, i + 1], height)
         if dj == -1:
             visible += above * line
         elif dj == 0:
@@ -185,13 +193,17 @@ def _display(value: float, tone_L: np.ndarray) -> float:
     return tone_L[index] * (1.0 - share) + tone_L[index + 1] * share
 
 
-@_jit
+@_inline
 def _light_surface(
     at: np.ndarray,
     material: int,
     from_behind: bool,
-    textures: Textures,
+    skin_HWC: np.ndarray,
+    hair_HW4: np.ndarray,
+    eye_HW3: np.ndarray,
+    iris_radius_uv: float,
     light: Lighting,
+    shadow_SS: np.ndarray,
     texel: np.ndarray,
     rgb: np.ndarray,
 ) -> None:
@@ -204,17 +216,16 @@ def _light_surface(
     # 1. Albedo; for skin also gloss, and the relief that bends the normal.
     r, g, b, gloss = at[9], at[10], at[11], np.float32(0.0)
     if skin_like:
-        _fetch(textures.skin, u, v, 7, texel)
+        _fetch(skin_HWC, u, v, 7, texel)
         r, g, b, gloss = texel[0], texel[1], texel[2], texel[3]
-        head = light.head_rotation
-        nx += head[0, 0] * texel[4] + head[0, 1] * texel[5] + head[0, 2] * texel[6]
-        ny += head[1, 0] * texel[4] + head[1, 1] * texel[5] + head[1, 2] * texel[6]
-        nz += head[2, 0] * texel[4] + head[2, 1] * texel[5] + head[2, 2] * texel[6]
+        nx += _dot(light.head_x, texel[4], texel[5], texel[6])
+        ny += _dot(light.head_y, texel[4], texel[5], texel[6])
+        nz += _dot(light.head_z, texel[4], texel[5], texel[6])
     elif material == HAIR:
-        _fetch(textures.hair, u, v, 3, texel)
+        _fetch(hair_HW4, u, v, 3, texel)
         r, g, b = texel[0], texel[1], texel[2]
     elif material == EYE:
-        _fetch(textures.eye, u, v, 3, texel)
+        _fetch(eye_HW3, u, v, 3, texel)
         r, g, b = texel[0], texel[1], texel[2]
 
     # 2. The unit normal on the side that is seen, and the unit direction to the viewer. All
@@ -232,16 +243,19 @@ def _light_surface(
     nx, ny, nz = nx * length, ny * length, nz * length
 
     # 3. What arrives: key light through the shadow map, fill light, sky and ground.
-    visible = _key_visibility(
-        px + nx * _SHADOW_NORMAL_OFFSET,
-        py + ny * _SHADOW_NORMAL_OFFSET,
-        pz + nz * _SHADOW_NORMAL_OFFSET,
-        light,
-    )
     lx, ly, lz = light.key_direction[0], light.key_direction[1], light.key_direction[2]
     fx, fy, fz = light.fill_direction[0], light.fill_direction[1], light.fill_direction[2]
     n_key = nx * lx + ny * ly + nz * lz
     n_fill = nx * fx + ny * fy + nz * fz
+    visible = 0.0
+    if n_key > -0.45:  # further round, not even wrapped light arrives
+        visible = _key_visibility(
+            px + nx * _SHADOW_NORMAL_OFFSET,
+            py + ny * _SHADOW_NORMAL_OFFSET,
+            pz + nz * _SHADOW_NORMAL_OFFSET,
+            light,
+            shadow_SS,
+        )
     up = 0.5 + 0.5 * ny
     ambient_r = light.ground_rgb[0] + (light.sky_rgb[0] - light.ground_rgb[0]) * up
     ambient_g = light.ground_rgb[1] + (light.sky_rgb[1] - light.ground_rgb[1]) * up
@@ -301,9 +315,7 @@ def _light_surface(
         visible_r = visible_g = visible_b = 0.35 + 0.65 * visible
         key_r = key_g = key_b = _wrapped(n_key, 0.35)
         fill = _wrapped(n_fill, 0.35)
-        away = ((u - 0.5) * (u - 0.5) + (v - 0.5) * (v - 0.5)) / (
-            textures.iris_radius_uv * textures.iris_radius_uv
-        )
+        away = ((u - 0.5) * (u - 0.5) + (v - 0.5) * (v - 0.5)) / (iris_radius_uv * iris_radius_uv)
         bulge = 0.20 * max(0.0, 1.0 - 0.7 * away)
         nx, ny, nz = nx + (vx - nx) * bulge, ny + (vy - ny) * bulge, nz + (vz - nz) * bulge
         length = 1.0 / math.sqrt(nx * nx + ny * ny + nz * nz)
@@ -355,8 +367,13 @@ def shade(
     part_T: np.ndarray,
     nearness_NN: np.ndarray,
     triangle_NN: np.ndarray,
-    textures: Textures,
+    skin_HWC: np.ndarray,
+    skin_part_HW: np.ndarray,
+    hair_HW4: np.ndarray,
+    eye_HW3: np.ndarray,
+    iris_radius_uv: float,
     light: Lighting,
+    shadow_SS: np.ndarray,
     tone_L: np.ndarray,
     background_HW3: np.ndarray,
     image_HW3: np.ndarray,
@@ -444,7 +461,19 @@ def shade(
                 w0, w1, w2 = np.float32(w0 * total), np.float32(w1 * total), np.float32(w2 * total)
                 for k in range(ATTRIBUTES):
                     at[k] = w0 * packed_VA[a, k] + w1 * packed_VA[b, k] + w2 * packed_VA[c, k]
-                _light_surface(at, material_T[t], from_behind, textures, light, texel, rgb)
+                _light_surface(
+                    at,
+                    material_T[t],
+                    from_behind,
+                    skin_HWC,
+                    hair_HW4,
+                    eye_HW3,
+                    iris_radius_uv,
+                    light,
+                    shadow_SS,
+                    texel,
+                    rgb,
+                )
                 weight = count * share
                 red += weight * _display(rgb[0], tone_L)
                 green += weight * _display(rgb[1], tone_L)
@@ -454,10 +483,13 @@ def shade(
                     depth = light.camera[2] - at[2]
                     part = part_T[t]
                     if part == PART_PAINTED:
-                        parts = textures.skin_part
-                        i = min(parts.shape[1] - 1, max(0, int(at[6] * parts.shape[1])))
-                        j = min(parts.shape[0] - 1, max(0, int(at[7] * parts.shape[0])))
-                        part = parts[j, i]
+                        i = min(
+                            skin_part_HW.shape[1] - 1, max(0, int(at[6] * skin_part_HW.shape[1]))
+                        )
+                        j = min(
+                            skin_part_HW.shape[0] - 1, max(0, int(at[7] * skin_part_HW.shape[0]))
+                        )
+                        part = skin_part_HW[j, i]
             image_HW3[row, column, 0] = red
             image_HW3[row, column, 1] = green
             image_HW3[row, column, 2] = blue

@@ -260,7 +260,7 @@ def is_on_face(face: faces.Face, landmarks_px_L2: np.ndarray) -> bool:
     x0, y0, x1, y1 = face.box_px
     x, y = landmarks_px_L2[30]
     share = (x1 - x0) / np.ptp(landmarks_px_L2[:, 0])
-    return x0 < x < x1 and y0 < y < y1 and 0.5 < share < 2
+    return bool(x0 < x < x1 and y0 < y < y1 and 0.5 < share < 2)
 
 
 def embedding_figures(seed: int) -> Iterator[Figure]:

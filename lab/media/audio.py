@@ -21,7 +21,7 @@ _GAP_S = 0.015
 # A damaged timestamp must not turn into hours of silence: no real film is smaller than this.
 _FEWEST_BYTES_PER_S = 100
 _PIECE = 1 << 16  # samples resampled at a time
-_FULL_SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
+_MOST_CHANNELS = 8
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,8 @@ def write_wav(path: Path | str, audio: Audio) -> Path:
 class SoundReader:
     """Decode a file's main sound track piece by piece, in constant memory.
 
+    At most eight channels; a track of more counts as none.
+
     Args:
         start_s: the file time at which the sound is to begin.
 
@@ -133,7 +135,7 @@ class SoundReader:
         self.found = self._first is not None
         if self._first is not None:
             self.rate_hz = self._first.sample_rate
-            self.channels = min(8, self._first.layout.nb_channels)
+            self.channels = self._first.layout.nb_channels
 
     def close(self) -> None:
         self._frames.close()
@@ -143,9 +145,10 @@ class SoundReader:
         yield np.zeros((0, self.channels), np.float32)
         zero_s = clock_start_s(self.path) + self._start_s
         longest = round(self._longest_s * self.rate_hz)  # no honest timestamp lies beyond
+        pack = _Packer(self.channels)
         cursor, frame = 0, self._first
         while frame is not None:
-            piece_NC = _as_float(frame, self.channels)
+            piece_NC = pack(frame)
             if frame.pts is not None:
                 start = round((frame.pts * frame.time_base - zero_s) * self.rate_hz)
                 gap = start - cursor
@@ -171,10 +174,12 @@ class SoundReader:
             try:
                 for packet in container.demux(stream):
                     try:
-                        yield from packet.decode()
+                        for frame in packet.decode():
+                            if frame.layout.nb_channels <= _MOST_CHANNELS:
+                                yield frame
                     except av.FFmpegError:
                         continue
-            except av.FFmpegError:
+            except (av.FFmpegError, IndexError):  # IndexError: as in `source.packets`
                 return
 
 
@@ -183,16 +188,28 @@ def _silence(length: int, channels: int) -> Iterator[np.ndarray]:
         yield np.zeros((min(_PIECE, length - start), channels), np.float32)
 
 
-def _as_float(frame: av.AudioFrame, channels: int) -> np.ndarray:
-    """(n, C) float32 in [-1, 1] of a decoded frame in any sample format."""
-    values = frame.to_ndarray()
-    if not frame.format.is_planar:
-        values = values.reshape(-1, frame.layout.nb_channels).T
-    scale = _FULL_SCALE.get(values.dtype.str[1:], 1.0)
-    samples_NC = values.T.astype(np.float32) / scale - (1.0 if values.dtype == np.uint8 else 0.0)
-    if samples_NC.shape[1] < channels:  # the track changed its channels half-way
-        return np.repeat(samples_NC.mean(axis=1, keepdims=True), channels, axis=1)
-    return samples_NC[:, :channels]
+class _Packer:
+    """Turn decoded frames of any sample format into (n, C) arrays.
+
+    swresample does it, into one interleaved plane: PyAV counts a ninth plane where there are
+    eight or more, and reads beyond the frame's memory.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self._channels, self._kind = channels, None
+
+    def __call__(self, frame: av.AudioFrame) -> np.ndarray:
+        """Returns float32 in [-1, 1], always of the same number of channels."""
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind != self._kind:
+            self._kind = kind
+            self._resampler = av.AudioResampler("flt", frame.layout, frame.sample_rate)
+        found = frame.layout.nb_channels
+        packed = [f.to_ndarray().reshape(-1, found) for f in self._resampler.resample(frame)]
+        samples_NC = np.concatenate(packed)
+        if found < self._channels:  # the track changed its channels half-way
+            return np.repeat(samples_NC.mean(axis=1, keepdims=True), self._channels, axis=1)
+        return samples_NC[:, : self._channels]
 
 
 class Converter:
@@ -202,7 +219,7 @@ class Converter:
         self._from_hz, self._layout, self._position = from_hz, LAYOUTS[from_channels], 0
         # A mix is a mean, not a sum: it must not be louder than 1.
         options = {"rematrix_maxval": "1.0"}
-        self._resampler = av.AudioResampler("fltp", LAYOUTS[to_channels], to_hz, options=options)
+        self._resampler = av.AudioResampler("flt", LAYOUTS[to_channels], to_hz, options=options)
         self._empty = np.zeros((0, to_channels), np.float32)
 
     def __call__(self, samples_NC: np.ndarray | None) -> np.ndarray:
@@ -215,7 +232,10 @@ class Converter:
             frames = self._resampler.resample(frame)
         else:
             frames = []
-        return np.concatenate([self._empty, *(frame.to_ndarray().T for frame in frames)])
+        channels = self._empty.shape[1]
+        return np.concatenate(
+            [self._empty, *(frame.to_ndarray().reshape(-1, channels) for frame in frames)]
+        )
 
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -223,8 +243,8 @@ LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6
 
 def to_frame(samples_NC: np.ndarray, rate_hz: int, position: int) -> av.AudioFrame:
     """A PyAV frame of (n, C) samples that starts at sample `position`."""
-    planes_CN = np.ascontiguousarray(samples_NC.T, dtype=np.float32)
-    frame = av.AudioFrame.from_ndarray(planes_CN, "fltp", LAYOUTS[len(planes_CN)])
+    packed_1M = np.ascontiguousarray(samples_NC, dtype=np.float32).reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(packed_1M, "flt", LAYOUTS[samples_NC.shape[1]])
     frame.sample_rate = rate_hz
     frame.time_base = Fraction(1, rate_hz)
     frame.pts = position

@@ -103,18 +103,17 @@ class Scan:
     damage: str | None
 
     def index_of(self, tick: int | None, after: int) -> int:
-        """Which frame a timestamp belongs to; the next one if it has none of its own."""
+        """Which frame a timestamp belongs to: one later than `after`, the next if in doubt."""
         given = self.has_times and tick is not None
         found = int(np.searchsorted(self.ticks_T, tick)) if given else after + 1
-        return min(max(found, after + 1), len(self.ticks_T) - 1)
+        return max(found, after + 1)
 
     def time_s(self, index: int) -> float:
-        """When frame `index` appears on the file's clock."""
-        if not self.info.variable_rate:
-            return float(
-                int(self.ticks_T[0]) * self.tick_s - self.zero_s + index / self.info.rate_fps
-            )
-        return float(int(self.ticks_T[index]) * self.tick_s - self.zero_s)
+        """When frame `index` appears on the file's clock; beyond the last, at the mean rate."""
+        last = len(self.ticks_T) - 1
+        known = min(index, last) if self.info.variable_rate else 0
+        start_s = int(self.ticks_T[known]) * self.tick_s - self.zero_s
+        return float(start_s + (index - known) / self.info.rate_fps)
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -146,10 +145,6 @@ def scan(path: Path | str, *, skip: bool = False) -> Scan:
         raise UserError(
             f"cannot read {path}: {damage or 'no frame in it'}; copy or export it again"
         )
-    if damage is None and is_cut(path):
-        damage = "the file is cut off"
-    if damage and not skip:
-        ticks_T = _without_holes_at_the_end(ticks_T)
 
     rate, variable = frame_rate(ticks_T, tick_s, stated)
     duration = len(ticks_T) / rate
@@ -157,7 +152,7 @@ def scan(path: Path | str, *, skip: bool = False) -> Scan:
         last_s = last_ticks * tick_s or 1 / rate
         duration = int(ticks_T[-1] - ticks_T[0]) * tick_s + last_s
         rate = (len(ticks_T) / duration).limit_denominator(1001) or Fraction(1, 1001)
-    zero_s = clock_start_s(path)
+    zero_s = min(clock_start_s(path), int(ticks_T[0]) * tick_s)  # damaged files may start below 0
     info = VideoInfo(
         width_px=stored_px[1] if turn.transpose else stored_px[0],
         height_px=stored_px[0] if turn.transpose else stored_px[1],
@@ -222,6 +217,10 @@ def _timeline(
     steps_T = np.arange(len(ticks_T))  # two frames at one time: the second appears a tick later
     if (np.diff(ticks_T) == 0).any():
         ticks_T = np.maximum.accumulate(ticks_T - steps_T) + steps_T
+    if not damage and is_cut(path):
+        damage.append("the file is cut off")
+    if damage and not skip:
+        ticks_T = _without_holes_at_the_end(ticks_T, float(frame_ticks))
     return ticks_T, newest_length, damage[0] if damage else None
 
 
@@ -242,11 +241,17 @@ def _pictures(
         yield from stream.decode(None)
 
 
-def _without_holes_at_the_end(ticks_T: np.ndarray) -> np.ndarray:
-    """Pictures are stored out of order, so where a file is cut off some before the last lack."""
+def _without_holes_at_the_end(ticks_T: np.ndarray, frame_ticks: float) -> np.ndarray:
+    """Pictures are stored out of order: where a file is cut off, some before the last are missing.
+
+    Args:
+        frame_ticks: the length of a frame, as announced.
+    """
     steps = np.diff(ticks_T)
+    if not len(steps):
+        return ticks_T
     tail = max(0, len(steps) - _REORDERED)
-    holes = np.flatnonzero(steps[tail:] > 1.5 * np.median(steps)) if len(steps) else []
+    holes = np.flatnonzero(steps[tail:] > 1.5 * min(np.median(steps), frame_ticks))
     return ticks_T[: tail + holes[0] + 1] if len(holes) else ticks_T
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from lab.media.audio import Audio, to_frame
+from lab.media.audio import LAYOUTS, Audio, to_frame
 
 _BITS = 10  # of the frame number that `numbered_frames` draws
 _MATRICES = {"bt601": (Colorspace.ITU601, 6), "bt709": (Colorspace.ITU709, 1)}
@@ -141,5 +141,4 @@ def write_sound(path: Path, audio: Audio, codec: str) -> Path:
 
 
 def _add_sound(out: OutputContainer, audio: Audio, codec: str) -> av.AudioStream:
-    layout = "mono" if audio.samples_NC.shape[1] == 1 else "stereo"
-    return out.add_stream(codec, rate=audio.rate_hz, layout=layout)
+    return out.add_stream(codec, rate=audio.rate_hz, layout=LAYOUTS[audio.samples_NC.shape[1]])

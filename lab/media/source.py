@@ -151,6 +151,8 @@ def packets(
     except av.FFmpegError as error:
         damage.append(reason(error))
         return
+    except IndexError:  # PyAV, after the last packet, if a track appeared half-way
+        pass
     if "mp4" in formats:
         cut = cut or stream.frames > seen
     if "matroska" in formats:  # its reader gives up without a word

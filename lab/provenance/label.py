@@ -80,10 +80,10 @@ def detect(frame_HW3: np.ndarray) -> LabelReading:
     """
     height, width = frame_HW3.shape[:2]
     luma_HW = cv2.cvtColor(frame_HW3, cv2.COLOR_RGB2GRAY)
-    corner_HW = luma_HW[height * 6 // 10 :, : width * 8 // 10]
+    corner_HW = luma_HW[height * 7 // 10 :, : width * 8 // 10]
     template_HW = (_letters(_SEARCH_CELL_PX) * 255).astype(np.uint8)
     best = -1.0
-    for cell in np.geomspace(_SMALLEST_CELL, _LARGEST_CELL, 40):
+    for cell in np.geomspace(_SMALLEST_CELL, _LARGEST_CELL, 32):
         scale = _SEARCH_CELL_PX / (cell * min(height, width))
         size = (round(corner_HW.shape[1] * scale), round(corner_HW.shape[0] * scale))
         if size[0] < template_HW.shape[1] or size[1] < template_HW.shape[0]:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from lab.errors import UserError
 from lab.files import sha256
-from lab.provenance.keys import ORGANIZATION, signing_identity
+from lab.provenance.keys import ORGANIZATION, SigningIdentity, signing_identity
 
 MIME_TYPES = {
     ".png": "image/png",
@@ -135,7 +135,12 @@ class Manifest:
 
 
 def sign(
-    source: Path, target: Path, title: str, statement: Statement, inputs: Sequence[Path] = ()
+    source: Path,
+    target: Path,
+    title: str,
+    statement: Statement,
+    inputs: Sequence[Path] = (),
+    identity: SigningIdentity | None = None,
 ) -> None:
     """Copy `source` to `target` with a manifest inside.
 
@@ -146,10 +151,12 @@ def sign(
         source: a finished media file; the suffix of `target` says its type.
         target: where to write; no file of value (write atomically around this call).
         title: the name that the manifest gives the file.
+        inputs: the files it was made from.
+        identity: who signs; None is this machine.
     """
     import c2pa
 
-    identity = signing_identity()
+    identity = identity or signing_identity()
     marked = [Path(path) for path in inputs if _may_carry(path) and read(path).state == "trusted"]
     marked = marked[:_MOST_INGREDIENTS]
     definition = _definition(title, statement, edits_parent=bool(marked))

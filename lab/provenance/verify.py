@@ -160,7 +160,7 @@ def _watermark_layer(found: watermark.Reading, signed: Manifest) -> Layer:
     exponent = max(found.log10_false_alarm, -99)
     chance = f"an unmarked file scores so high with a probability below 1e{exponent:.0f}"
     details["log10_false_alarm"] = round(found.log10_false_alarm, 1)
-    details["scale"] = [round(side, 3) for side in found.scale]
+    details |= {name: value for name, value in asdict(found.place).items()}
     if found.payload is None:
         sentence = f"present, its id too faint to read (score {found.score:.1f}; {chance})"
         return Layer("present", sentence, details)

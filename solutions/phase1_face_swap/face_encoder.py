@@ -27,6 +27,7 @@ from lab.mean_face import MEAN_FACE_L2
 FACE_TYPES = {
     "half": (2.2, 0.50),  # brows to lower lip
     "full": (3.0, 0.60),  # forehead to chin
+    "whole": (3.6, 0.42),  # hairline to chin, and the width of the cheeks
     "head": (5.0, 0.30),  # hair and neck too
 }
 
@@ -107,7 +108,7 @@ def template_points(face_type: str, size_px: int) -> np.ndarray:
     """Where the average face's landmarks lie in a crop.
 
     Args:
-        face_type: "half", "full" or "head".
+        face_type: "half", "full", "whole" or "head".
         size_px: the crop's side.
 
     Returns:
@@ -128,7 +129,7 @@ def align(points_px: np.ndarray, face_type: str = "full", size_px: int = 128) ->
 
     Args:
         points_px: (68, 2) landmarks, or (5, 2) as `lab.faces.Face.landmarks5_px`.
-        face_type: "half", "full" or "head".
+        face_type: "half", "full", "whole" or "head".
         size_px: the crop's side.
 
     Returns:

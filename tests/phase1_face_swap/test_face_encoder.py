@@ -174,12 +174,12 @@ def test_face_types_show_more_and_more(points) -> None:
         height[name] = template[8, 1] - template[27, 1]
         assert_allclose(template[27, 0], 49.5, atol=1e-6)
         assert_allclose(100 / side, np.diff(template[[39, 42], 0])[0] / 0.55, rtol=0.1)
-    assert height["half"] > height["full"] > height["head"]
-    with pytest.raises(ValueError, match="half, full, head, got 'quarter'"):
+    assert height["half"] > height["full"] > height["whole"] > height["head"]
+    with pytest.raises(ValueError, match="half, full, whole, head, got 'quarter'"):
         fe.align(points, "quarter")
 
 
-@pytest.mark.parametrize("face_type", ["half", "full", "head"])
+@pytest.mark.parametrize("face_type", ["half", "full", "whole", "head"])
 @pytest.mark.parametrize("size_px", [64, 128])
 def test_align_brings_any_pose_of_the_mean_face_home(face_type, size_px) -> None:
     pose = similarity(37, 25, 200, 150)

@@ -106,6 +106,17 @@ def test_combined_mask_needs_both(fs):
     np.testing.assert_allclose(fs.combine_masks(hull, learned), [[0, 0, 1, 0.5, 0.5]])
 
 
+@pytest.mark.parametrize("scale", [1, 2])
+def test_landmark_mask_grows_with_the_face(fs, scale):
+    points = face_landmarks(64, 70) * scale
+    mask = fs.landmark_mask(points, 128 * scale, 128 * scale, edge=0.1, feather=0.2, forehead=0.5)
+    column = mask[:, 64 * scale]
+    top, bottom = np.nonzero(column)[0][[0, -1]]
+    # Chin at 108, brows at 52, so the hairline's middle at 24; drawn in by 0.1 x 40.
+    assert top == pytest.approx(28 * scale, abs=2) and bottom == pytest.approx(104 * scale, abs=2)
+    assert np.argmax(column == 1) - top == pytest.approx(8 * scale, abs=2), "ramp of 0.2 x 40"
+
+
 @pytest.mark.parametrize("size", [16, 64])
 def test_crop_window_is_zero_on_the_border_and_one_inside(fs, size):
     window = fs.crop_window(size)
@@ -529,7 +540,7 @@ def test_face_lands_where_the_landmarks_are(fs):
 
 def test_mask_of_the_network_limits_the_swap(fs):
     frame, (swapped,), _ = swap(fs, [[Track(0, face_landmarks())]], model=Painter(mask=0.4))
-    assert not swapped.mask_HW.any()
+    assert not swapped.mask_HW.any() and swapped.faces == 0
     np.testing.assert_array_equal(swapped.image_HW3, frame)
 
 

@@ -12,7 +12,9 @@ import torch
 from lab import checkpoint, media, provenance
 from lab.course import load
 from lab.course.loading import ROOT
+from lab.files import sha256
 from lab.media.samples import chirp, shift_samples, write_sample
+from lab.provenance import manifest
 
 CONSENT = ("--consent", "test footage in the public domain")
 
@@ -99,9 +101,12 @@ def test_video_keeps_sound_length_and_rate_and_says_where_it_came_from(
     assert heard.rate_hz == original.rate_hz and shift_samples(heard, original, 800) == 0
     assert changed(frames_of(source)[5], frames_of(target)[5]).sum() > 500
 
-    found = provenance.verify(target)
-    text = str(found)
-    assert "face swap" in text, text
+    said = manifest.read(target).statement
+    assert (said.what, said.consent) == ("face swap", CONSENT[1])
+    assert said.weights == (f"checkpoint.pt {sha256(model)}",)
+    assert said.inputs == (("input.mp4", sha256(source)),)
+    assert "--input input.mp4" in said.command and str(tmp_path) not in said.command
+    assert provenance.verify(target).says_synthetic
 
 
 def test_frames_without_face_pass_through_and_are_counted(
