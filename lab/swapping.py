@@ -5,7 +5,7 @@ The four exercise modules know nothing of each other; here their functions are h
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -143,7 +143,7 @@ def embedding_of(path: Path, detector: Any) -> np.ndarray:
     return faces.embed(frame_HW3, faces.landmarks_of(frame_HW3, face))
 
 
-def prefetch(items: Iterable[Item], depth: int = 8) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], depth: int = 8) -> Generator[Item, None, None]:
     """Run an iterator ahead in a thread of its own, so that decoding, swapping and encoding overlap.
 
     Codecs, OpenCV and PyTorch let other threads run while they work. Order and errors are kept.

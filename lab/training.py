@@ -123,6 +123,7 @@ def fit(
         KeyboardInterrupt: after Ctrl-C, once the checkpoint is written.
     """
     folder, path = Path(folder), Path(folder) / "checkpoint.pt"
+    check_folder(folder, resume, dry_run)
     with (
         _processes() as (rank, world, device),
         _stop_request() as stop_asked,
@@ -150,8 +151,6 @@ def fit(
             optimizer.load_state_dict(stored.state["optimizer"])
             _set_random_state(stored.state["random"][rank], device)
             step = stored.state["step"]
-        elif path.exists() and not dry_run:
-            raise UserError(f"{folder} holds a run already; add --resume, or choose another --out")
 
         # Share the data out: each process takes every `world`-th sample of the epoch's order.
         sampler = DistributedSampler(range(samples), world, rank, seed=plan.seed)
@@ -260,6 +259,18 @@ def fit(
         model.load_state_dict(average.state_dict())
         model.eval()
     return path
+
+
+def check_folder(folder: Path, resume: bool, dry_run: bool = False) -> None:
+    """Raise UserError if there is a run where none may be, or none where one is to go on.
+
+    `fit` does this too; a command that prepares for minutes does it first.
+    """
+    exists = (Path(folder) / "checkpoint.pt").exists()
+    if exists and not resume and not dry_run:
+        raise UserError(f"{folder} holds a run already; add --resume, or choose another --out")
+    if resume and not exists:
+        raise UserError(f"no checkpoint in {folder} to go on with; leave out --resume")
 
 
 def learning_rate(step: int, total: int, plan: Plan) -> float:

@@ -9,6 +9,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from math import inf
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from lab.arguments import Parser, run_command
 from lab.errors import UserError
 from lab.media import VideoFrame
 from lab.progress import Progress
+from lab.provenance import Record
 from lab.swapping import DETECTORS, Swap, build_swap, prefetch
 
 EXAMPLE = (
@@ -84,6 +86,7 @@ def run(args: Namespace) -> int:
     torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 2) - 1)))
     if not (0 <= args.smooth < inf and 1 <= args.batch <= 64 and 0 < args.like_limit < inf):
         raise UserError("--smooth is at least 0, --batch 1 to 64, --like-limit above 0")
+    shown = media.read_image(args.input) if is_image else media.VideoReader(args.input)
     swap = build_swap(
         args.model,
         impl=args.impl,
@@ -96,7 +99,7 @@ def run(args: Namespace) -> int:
     )
     inputs = (args.input, *swap.inputs)
     consents = (provenance.require_consent(inputs, args.consent), swap.card.get("consent"))
-    record = provenance.Record(
+    record = Record(
         what="face swap",
         command=command_line(args),
         source_type="compositeWithTrainedAlgorithmicMedia",
@@ -104,10 +107,10 @@ def run(args: Namespace) -> int:
         inputs=inputs,
         consent="; ".join(dict.fromkeys(filter(None, consents))) or None,
     )
-    if is_image:
-        swap_image(swap, args.input, args.output, record)
+    if isinstance(shown, media.VideoReader):
+        swap_video(swap, shown, args.output, record, args.batch)
     else:
-        swap_video(swap, args.input, args.output, record, args.batch)
+        swap_image(swap, shown, args.output, record)
     return 0
 
 
@@ -141,18 +144,17 @@ def check_paths(source: Path, target: Path) -> bool:
     return is_image
 
 
-def swap_image(swap: Swap, source: Path, target: Path, record: provenance.Record) -> None:
+def swap_image(swap: Swap, frame_HW3: np.ndarray, target: Path, record: Record) -> None:
     """Swap the faces of one picture."""
-    frame_HW3 = media.read_image(source)
     (swapped,) = swap.swapper.swap_frames([(frame_HW3, 0.0)])
     if not swapped.faces:
-        raise UserError(f"{source}: no face to swap was found; nothing was written")
+        raise UserError("the picture shows no face to swap; nothing was written")
     provenance.sign_and_write(target, swapped.image_HW3, record)
     print(f"{swapped.faces} face(s) swapped -> {target}")
 
 
 def swap_video(
-    swap: Swap, source: Path, target: Path, record: provenance.Record, batch: int = 8
+    swap: Swap, video: media.VideoReader, target: Path, record: Record, batch: int = 8
 ) -> None:
     """Swap the faces of a video, frame by frame in constant memory.
 
@@ -160,15 +162,16 @@ def swap_video(
     those of a variable rate keep their times.
     """
     started_s = time.perf_counter()
-    with media.VideoReader(source) as reader:
-        progress = Progress(reader.info.frames, "swapping")
-        counts = {"frames": 0, "swapped": 0}
-        frames = prefetch((frame.image_HW3, frame.time_s) for frame in reader)
-        swapped = prefetch(swap.swapper.swap_frames(frames, batch))
-        done = counted(swapped, counts, progress, source, reader.info.variable_rate)
-        audio = source if reader.info.audio_hz else None
-        rate_fps = reader.info.rate_fps
-        provenance.sign_and_write(target, done, record, rate_fps=rate_fps, audio=audio)
+    progress = Progress(video.info.frames, "swapping")
+    counts = {"frames": 0, "swapped": 0}
+    with (
+        video,
+        closing(prefetch((frame.image_HW3, frame.time_s) for frame in video)) as frames,
+        closing(prefetch(swap.swapper.swap_frames(frames, batch))) as swapped,
+    ):
+        done = counted(swapped, counts, progress, video.info.variable_rate)
+        audio = video.path if video.info.audio_hz else None
+        provenance.sign_and_write(target, done, record, rate_fps=video.info.rate_fps, audio=audio)
     progress.finish()
     took_s = time.perf_counter() - started_s
     without = counts["frames"] - counts["swapped"]
@@ -177,7 +180,7 @@ def swap_video(
 
 
 def counted(
-    swapped: Iterable, counts: dict[str, int], progress: Progress, source: Path, timed: bool
+    swapped: Iterable, counts: dict[str, int], progress: Progress, timed: bool
 ) -> Iterator[np.ndarray | VideoFrame]:
     """Hand frames on to the writer, with their times if `timed`, and count them.
 
@@ -191,7 +194,7 @@ def counted(
         progress.step()
     if not counts["swapped"]:
         raise UserError(
-            f"{source}: no face to swap in any of {counts['frames']} frames; nothing was written"
+            f"no face to swap in any of the video's {counts['frames']} frames; nothing was written"
         )
 
 

@@ -85,6 +85,7 @@ def train(args: Namespace, argv: list[str]) -> int:
         precision=args.precision,
         seed=args.seed,
     )
+    training.check_folder(args.out, args.resume, args.dry_run)
     sources = [open_source(args.source), open_source(args.target)]
     inputs = [path for source in sources for path in source.inputs]
     statements = [

@@ -18,7 +18,7 @@ import math
 import numba
 import numpy as np
 
-from lab.actors.materials import CAVITY, EAR, EYE, HAIR, LENS, TEETH, TONGUE
+from lab.actors.materials import CAVITY, EAR, EYE, GLASSES, HAIR, LENS, TEETH, TONGUE
 
 # Columns of the packed vertex array. One vertex fills one row of 48 bytes, so that interpolating
 # a sample touches one cache line per corner.
@@ -189,7 +189,7 @@ def raster(
 
     Nearness is the third screen coordinate, larger = nearer: 1 / depth for the camera (`empty`
     is 0), height towards the light for a shadow map. `for_light` leaves out what casts no shadow:
-    eyeballs, lenses and the lining of the mouth.
+    eyeballs, glasses (thin wires flicker) and the lining of the mouth.
 
     Edge functions, nearness and texture coordinates are linear on the screen, so each is set up
     once per triangle and then stepped from sample to sample. Hair is tested against its opacity
@@ -209,7 +209,7 @@ def raster(
         x2, y2 = screen_V3[c, 0], screen_V3[c, 1]
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         material = material_T[t]
-        if for_light and (material in (EYE, CAVITY, LENS)):
+        if for_light and material in (EYE, CAVITY, LENS, GLASSES):
             continue
         if area >= 0.0 and not is_two_sided(material):
             continue

@@ -69,7 +69,8 @@ class Renderer:
         side = size_px * supersample
         self._nearness_NN = np.empty((side, side), np.float32)
         self._triangle_NN = np.empty((side, side), np.int32)
-        self._shadow_SS = np.empty((_SHADOW_TEXELS, _SHADOW_TEXELS), np.float32)
+        self._height_SS = np.empty((_SHADOW_TEXELS, _SHADOW_TEXELS), np.float32)
+        self._shadow_SS = np.empty_like(self._height_SS)
         self._shadow_triangle_SS = np.empty((_SHADOW_TEXELS, _SHADOW_TEXELS), np.int32)
         self._image_HW3 = np.empty((size_px, size_px, 3), np.float32)
 
@@ -202,9 +203,10 @@ class Renderer:
             opacity_HW,
             True,
             -1000.0,
-            self._shadow_SS,
+            self._height_SS,
             self._shadow_triangle_SS,
         )
+        shading.soften_shadow(self._height_SS, self._shadow_SS)
         rotation_33 = pose.rotation_33()
         return shading.Lighting(
             key_direction=_vector(key),

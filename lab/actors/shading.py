@@ -50,7 +50,9 @@ MAX_SAMPLES = 16  # of one pixel: super-sampling up to 4 x 4
 # Where the shadow map is looked up, and how softly: all in cm.
 _SHADOW_NORMAL_OFFSET = 0.22
 _SHADOW_BIAS = 0.10
-_SHADOW_SOFTNESS = 0.25
+_SHADOW_SOFTNESS = 0.30
+_NO_SURFACE = -500.0  # heights below this mean that a texel saw nothing
+_HAIR_DEPTH = 1.2  # light fades over this depth between strands
 
 
 Vector = tuple[float, float, float]
@@ -108,19 +110,20 @@ def _fetch(texture: np.ndarray, u: float, v: float, channels: int, out: np.ndarr
 
 
 @_jit
-def _uncovered(surface: float, height: float) -> float:
-    """1 if a point at `height` lies above a shadow texel's surface, falling to 0 below it."""
-    return 1.0 - min(1.0, max(0.0, (surface - height) * (1.0 / _SHADOW_SOFTNESS)))
+def _uncovered(surface: float, height: float, per_cm: float) -> float:
+    """1 if a point at `height` lies above a shadow texel's surface; below it, less by the cm."""
+    return 1.0 - min(1.0, max(0.0, (surface - height) * per_cm))
 
 
 @_jit
 def _key_visibility(
-    px: float, py: float, pz: float, light: Lighting, shadow_SS: np.ndarray
+    px: float, py: float, pz: float, softness: float, light: Lighting, shadow_SS: np.ndarray
 ) -> float:
     """Share of the key light that reaches a point, in [0, 1]; 1 outside the shadow map.
 
-    Each of 3 x 3 texels says how far the point lies under its surface, as a ramp instead of a
-    yes or no; quadratic B-spline weights make the sum smooth as the point moves across texels.
+    Each of 3 x 3 texels says how far the point lies under its surface, as a ramp over `softness`
+    cm instead of a yes or no; quadratic B-spline weights make the sum smooth as the point moves
+    across texels.
     """
     size = shadow_SS.shape[0]
     centre = light.shadow_centre
@@ -134,11 +137,11 @@ def _key_visibility(
     fx, fy = column - i, row - j
     left, right = 0.5 * (1.0 - fx) * (1.0 - fx), 0.5 * fx * fx
     above, below = 0.5 * (1.0 - fy) * (1.0 - fy), 0.5 * fy * fy
-    visible = 0.0
+    visible, per_cm = 0.0, 1.0 / softness
     for dj in range(-1, 2):
-        line = left * _uncovered(shadow_SS[j + dj, i - 1], height)
-        line += (1.0 - left - right) * _uncovered(shadow_SS[j + dj, i], height)
-        line += right * _uncovered(shadow_SS[j + dj, i + 1], height)
+        line = left * _uncovered(shadow_SS[j + dj, i - 1], height, per_cm)
+        line += (1.0 - left - right) * _uncovered(shadow_SS[j + dj, i], height, per_cm)
+        line += right * _uncovered(shadow_SS[j + dj, i + 1], height, per_cm)
         if dj == -1:
             visible += above * line
         elif dj == 0:
@@ -146,6 +149,28 @@ def _key_visibility(
         else:
             visible += below * line
     return visible
+
+
+@_jit
+def soften_shadow(height_SS: np.ndarray, softened_SS: np.ndarray) -> None:
+    """Average each texel of a shadow map with its neighbours, leaving out those without surface.
+
+    Locks of hair are hardly wider than a texel: as the light moves they come and go. Averaged,
+    they fade instead of flickering.
+    """
+    size = height_SS.shape[0]
+    softened_SS[:] = height_SS
+    for j in range(1, size - 1):
+        for i in range(1, size - 1):
+            if height_SS[j, i] < _NO_SURFACE:
+                continue
+            total, weight = np.float32(0.0), np.float32(0.0)
+            for dj in range(-1, 2):
+                for di in range(-1, 2):
+                    if height_SS[j + dj, i + di] > _NO_SURFACE:
+                        total += height_SS[j + dj, i + di]
+                        weight += np.float32(1.0)
+            softened_SS[j, i] = total / weight
 
 
 @_jit
@@ -248,11 +273,12 @@ def _light_surface(
     n_key = nx * lx + ny * ly + nz * lz
     n_fill = nx * fx + ny * fy + nz * fz
     visible = 0.0
-    if n_key > -0.45:  # further round, not even wrapped light arrives
+    if n_key > -0.5:  # further round, not even wrapped light arrives
         visible = _key_visibility(
             px + nx * _SHADOW_NORMAL_OFFSET,
             py + ny * _SHADOW_NORMAL_OFFSET,
             pz + nz * _SHADOW_NORMAL_OFFSET,
+            _HAIR_DEPTH if material == HAIR else _SHADOW_SOFTNESS,
             light,
             shadow_SS,
         )

@@ -35,7 +35,7 @@ from lab.provenance.manifest import Statement
 SIZE_PX = 256
 PICTURED_ACTORS, PICTURES_EACH, PHOTOS = 10, 4, 20
 CLIPS, CLIP_SECONDS = 8, 1.5
-UNMARKED, LABEL_EVERY = 400, 10
+UNMARKED, LABEL_EVERY = 10_000, 10
 FLIPPED_BYTES = 200
 
 Attack = Callable[[np.ndarray, float], np.ndarray]

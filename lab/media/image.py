@@ -9,7 +9,7 @@ import numpy as np
 from lab.errors import UserError
 from lab.files import atomic_path
 from lab.media.colour import ALPHA_BACKGROUND
-from lab.media.source import readable_file
+from lab.media.source import readable_file, reason
 
 _JPEG_QUALITY = 95
 
@@ -31,7 +31,7 @@ def read_image(path: Path | str) -> np.ndarray:
     path = readable_file(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # odd metadata is no reason to trouble the user
             with Image.open(path) as image:
                 return _as_rgb(image)
     except Image.UnidentifiedImageError as error:
@@ -40,9 +40,9 @@ def read_image(path: Path | str) -> np.ndarray:
         ) from error
     except Image.DecompressionBombError as error:
         raise UserError(f"cannot read {path}: {error}; make it smaller") from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except Exception as error:  # Pillow's decoders raise anything on damaged data
         raise UserError(
-            f"cannot read {path}: the image is cut off or damaged ({error}); copy it again"
+            f"cannot read {path}: the image is cut off or damaged ({reason(error)}); copy it again"
         ) from error
 
 
@@ -100,12 +100,12 @@ def _as_rgb(image) -> np.ndarray:
 
 
 def _levels(gray_HW: np.ndarray) -> np.ndarray:
-    """Gray values of more than 8 bits as uint8: 16-bit from 65535, float from 1 or 255."""
-    top = 255.0 if gray_HW.max(initial=0) <= 255 else 65535.0
-    if gray_HW.dtype.kind == "f" and gray_HW.max(initial=0) <= 1:
-        top = 1.0
-    if gray_HW.dtype == np.uint16:
-        top = 65535.0
+    """Gray of more than 8 bits as uint8: 16-bit counts to 65535, float to 1, if no pixel exceeds
+    these; then float counts to 255 or 65535.
+    """
+    brightest = gray_HW.max(initial=0)
+    tops = (65535,) if gray_HW.dtype.kind in "iu" else (1, 255, 65535)
+    top = next((top for top in tops if brightest <= top), brightest)
     return np.round(np.clip(gray_HW / top, 0, 1) * 255).astype(np.uint8)
 
 

@@ -26,6 +26,7 @@ from lab.media.source import (
 )
 
 _PROGRESSIVE = (0, 1)  # AVFieldOrder: unknown, progressive
+_LONGEST_S = 1_000_000  # no film lasts eleven days
 _REORDERED = 16  # pictures that a codec may hold back to store them out of order
 
 
@@ -185,13 +186,23 @@ def frame_rate(
     if count < 2:
         return (stated[0] if stated else Fraction(25)), False
     mean = (count - 1) / (int(ticks_T[-1] - ticks_T[0]) * tick_s)
-    whole = Fraction(round(mean)) if mean >= 1 else mean
-    ntsc = Fraction(round(mean * Fraction(1001, 1000)) * 1000, 1001)
-    for rate in (*stated, whole, ntsc or mean, mean):
+    fitting: list[Fraction] = []
+    for rate in (*map(_usual, stated), *stated, _usual(mean), mean):
         off_T = ticks_T - ticks_T[0] - np.arange(count) * float(1 / (rate * tick_s))
-        if np.ptp(off_T) <= min(1.001, 0.25 / float(rate * tick_s)):
+        spread = np.ptp(off_T)
+        if spread < 1e-5:  # not even rounded
             return rate, False
-    return mean, True
+        if spread <= min(1.001, 0.25 / float(rate * tick_s)):
+            fitting.append(rate)
+    return (fitting[0], False) if fitting else (mean, True)
+
+
+def _usual(rate: Fraction) -> Fraction:
+    """The whole or NTSC rate (30000/1001 ...) that is meant by 29.97, or by a mean close to it."""
+    whole = Fraction(round(rate))
+    ntsc = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
+    nearest = min(whole, ntsc, key=lambda usual: abs(usual - rate))
+    return nearest if nearest > 0 and abs(nearest / rate - 1) < 2e-4 else rate
 
 
 def _timeline(
@@ -211,7 +222,10 @@ def _timeline(
                 newest, newest_length = tick or 0, picture.duration or 0
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         frame_ticks = 1 / (rate * stream.time_base)
-    if timeless:  # the file gives no times: as many frames as there are, evenly
+        if ticks and (max(ticks) - min(ticks)) * stream.time_base > _LONGEST_S:
+            damage.append("its times are broken")
+            timeless = True
+    if timeless:  # as many frames as there are, evenly
         ticks = [round(i * frame_ticks) for i in range(len(ticks))]
     ticks_T = np.sort(np.array(ticks, np.int64))
     steps_T = np.arange(len(ticks_T))  # two frames at one time: the second appears a tick later

@@ -14,6 +14,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from lab.media.audio import LAYOUTS, Audio, to_frame
 
 _BITS = 10  # of the frame number that `numbered_frames` draws
+_ENCODER = {"threads": "1"}
 _MATRICES = {"bt601": (Colorspace.ITU601, 6), "bt709": (Colorspace.ITU709, 1)}
 
 
@@ -91,7 +92,7 @@ def write_sample(
         audio_start_s: when the sound starts.
     """
     with av.open(f"file:{path}", "w", options=container_options or {}) as out:
-        video = out.add_stream(codec, rate=rate_fps, options=options or {"threads": "1"})
+        video = out.add_stream(codec, rate=rate_fps, options=options or _ENCODER)
         video.height, video.width = frames_THW3.shape[1:3]
         video.pix_fmt = pixels
         tick_s = Fraction(1, 90_000) if times_s else 1 / Fraction(rate_fps)

@@ -71,8 +71,8 @@ def readable_file(path: Path | str) -> Path:
 
 
 def reason(error: BaseException) -> str:
-    """FFmpeg's own words for an error, without its file name and log."""
-    return str(getattr(error, "strerror", None) or error)
+    """A library's own words for an error: one line, without FFmpeg's file name and log."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:

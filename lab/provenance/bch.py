@@ -1,8 +1,8 @@
 """The watermark's error-correcting code: 32 bits of payload in 64 bits on the wire.
 
-An extended binary BCH code (64, 36): any two of its words differ in at least 12 of 64 places, so 5
-wrong bits are always mended. 32 of the 36 message bits are payload, 4 are constant. The decoder
-uses how sure each bit is ("soft" values), which mends about twice as many wrong bits in practice.
+An extended binary BCH code (64, 36): any two of its words differ in at least 12 of 64 places. 32 of
+the 36 message bits are payload, 4 are constant. The decoder uses how sure each bit is ("soft"
+values): in noise as strong as a third of the signal's power it still finds the word nearly always.
 
 Source: Bose, Ray-Chaudhuri 1960 and Hocquenghem 1959 (the code; generator polynomial from the
 tables of Lin & Costello); Fossorier & Lin 1995 (ordered-statistics decoding).

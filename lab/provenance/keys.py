@@ -66,6 +66,11 @@ def signing_identity() -> SigningIdentity:
     return SigningIdentity(pieces[0] + _END, pieces[1] + _END, pieces[2])
 
 
+def known_root() -> bytes | None:
+    """The root certificate that this machine trusts; None if it has never signed anything."""
+    return signing_identity().root if (keys_dir() / _FILE).exists() else None
+
+
 def new_identity() -> SigningIdentity:
     """Make a root and one leaf under it (ES256: ECDSA on P-256 with SHA-256).
 

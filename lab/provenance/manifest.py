@@ -10,16 +10,17 @@ Source: C2PA Technical Specification 2.2; IPTC digital source types.
 import hashlib
 import json
 import mmap
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, get_args
 
 from lab.errors import UserError
 from lab.files import sha256
-from lab.provenance.keys import ORGANIZATION, SigningIdentity, signing_identity
+from lab.provenance.keys import ORGANIZATION, SigningIdentity, known_root, signing_identity
 
 MIME_TYPES = {
     ".png": "image/png",
@@ -93,8 +94,10 @@ class Statement:
         Raises:
             UserError: if an input cannot be read.
         """
-        if record.source_type not in SourceType.__args__:
-            raise ValueError(f"expected a source type of {SourceType.__args__}, got {record}")
+        if record.source_type not in get_args(SourceType):
+            raise ValueError(
+                f"expected a source type of {get_args(SourceType)}, got {record.source_type!r}"
+            )
         return cls(
             record.what,
             record.command,
@@ -153,6 +156,9 @@ def sign(
         title: the name that the manifest gives the file.
         inputs: the files it was made from.
         identity: who signs; None is this machine.
+
+    Raises:
+        UserError: if the signed copy cannot be made, mostly for want of space.
     """
     import c2pa
 
@@ -161,18 +167,23 @@ def sign(
     marked = marked[:_MOST_INGREDIENTS]
     definition = _definition(title, statement, edits_parent=bool(marked))
     info = c2pa.C2paSignerInfo(b"es256", identity.chain, identity.private_key, None)
-    with (
-        c2pa.Builder(definition, _context(identity.root)) as builder,
-        c2pa.Signer.from_info(info) as signer,
-        source.open("rb") as unsigned,
-        target.open("w+b") as signed,
-    ):
-        for i, path in enumerate(marked):
-            relation = "parentOf" if i == 0 else "inputTo"
-            ingredient = {"title": path.name, "relationship": relation, "label": f"input{i}"}
-            with path.open("rb") as handle:
-                builder.add_ingredient(ingredient, MIME_TYPES[path.suffix.lower()], handle)
-        builder.sign(signer, MIME_TYPES[target.suffix.lower()], unsigned, signed)
+    try:
+        with (
+            c2pa.Builder(definition, _context(identity.root)) as builder,
+            c2pa.Signer.from_info(info) as signer,
+            source.open("rb") as unsigned,
+            target.open("w+b") as signed,
+        ):
+            for i, path in enumerate(marked):
+                relation = "parentOf" if i == 0 else "inputTo"
+                ingredient = {"title": path.name, "relationship": relation, "label": f"input{i}"}
+                with path.open("rb") as handle:
+                    builder.add_ingredient(ingredient, MIME_TYPES[path.suffix.lower()], handle)
+            builder.sign(signer, MIME_TYPES[target.suffix.lower()], unsigned, signed)
+    except c2pa.C2paError as error:
+        raise UserError(
+            f"cannot sign {title}: {error}; free some space or choose another folder"
+        ) from error
 
 
 def read(path: Path | str) -> Manifest:
@@ -184,26 +195,33 @@ def read(path: Path | str) -> Manifest:
     Raises:
         UserError: if the file cannot be opened.
     """
-    import c2pa
-
     path = Path(path)
     try:
         with path.open("rb") as handle:
-            mime = MIME_TYPES.get(path.suffix.lower())
-            reader = c2pa.Reader.try_create(mime, handle, context=_context(signing_identity().root))
-            if reader is None:
+            found = _read(handle, MIME_TYPES.get(path.suffix.lower()))
+            if found is None:
+                if _contains(handle, b"c2pa.signature"):
+                    return Manifest("tampered", ("manifest.unreadable",))
                 return Manifest("none")
-            with reader:
-                manifest = _parse(reader.get_validation_state(), json.loads(reader.json()))
-            if manifest.state == "trusted" and not _padding_is_blank(handle):
-                return Manifest("tampered", ("padding.written",), manifest.signer)
-            return manifest
-    except c2pa.C2paError.NotSupported:
-        return Manifest("none")
-    except c2pa.C2paError as error:
-        return Manifest("tampered", (str(error).split(":")[0],))
+            if found.state == "trusted" and not _padding_is_blank(handle):
+                return replace(found, state="tampered", problems=("padding.written",))
+            return found
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+
+
+def _read(handle: BinaryIO, mime: str | None) -> Manifest | None:
+    """What the library makes of a file; None if it finds no manifest, or nothing it can read."""
+    import c2pa
+
+    try:
+        reader = c2pa.Reader.try_create(mime, handle, context=_context(known_root()))
+        if reader is None:
+            return None
+        with reader:
+            return _parse(reader.get_validation_state(), json.loads(reader.json()))
+    except (c2pa.C2paError, LookupError, TypeError, ValueError, AttributeError):
+        return None  # a damaged manifest may have any shape
 
 
 def _definition(title: str, statement: Statement, edits_parent: bool) -> dict[str, Any]:
@@ -264,7 +282,14 @@ def statement_from(data: Any) -> Statement | None:
         return None
 
 
-def _padding_is_blank(handle: Any) -> bool:
+def _contains(handle: BinaryIO, marker: bytes) -> bool:
+    if not os.fstat(handle.fileno()).st_size:
+        return False
+    with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(marker) >= 0
+
+
+def _padding_is_blank(handle: BinaryIO) -> bool:
     """True if the signature's padding, which the standard leaves unsigned, is still all zeros."""
     with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
         pattern = rb"c2pa\.signature\x00[\s\S]{0,8192}?\x63pad\x59([\s\S]{2})"
@@ -288,9 +313,9 @@ def _hash(path: Path | str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _context(root: bytes) -> Any:
-    """The library's settings, with one trusted root."""
+def _context(root: bytes | None) -> Any:
+    """The library's settings, with one trusted root or none."""
     import c2pa
 
-    settings = {**_SETTINGS, "trust": {"user_anchors": root.decode("ascii")}}
-    return c2pa.Context.from_dict(settings)
+    trust = {} if root is None else {"trust": {"user_anchors": root.decode("ascii")}}
+    return c2pa.Context.from_dict({**_SETTINGS, **trust})

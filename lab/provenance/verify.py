@@ -13,6 +13,7 @@ from lab.provenance.manifest import Manifest, Statement
 from lab.provenance.write import VIDEO_SUFFIXES
 
 _LABEL_FRAMES = 12
+_LOOKED_AT_S = 120
 _SOURCE_TYPES = {
     "digitalCreation": "drawn by a renderer, shows no real person",
     "trainedAlgorithmicMedia": "made by a neural network",
@@ -24,6 +25,7 @@ _PROBLEMS = {
     "assertion.hashedURI.mismatch": "the manifest's text was changed after signing",
     "claimSignature.mismatch": "the signature does not fit the manifest",
     "padding.written": "something was written into the manifest's padding",
+    "manifest.unreadable": "the manifest itself was damaged after signing",
 }
 
 
@@ -68,16 +70,23 @@ class Verification:
 def verify(path: Path | str) -> Verification:
     """Look for label, watermark and manifest in a picture or video.
 
-    States: label and watermark "present" or "absent"; manifest "trusted", "unknown signer",
-    "tampered" or "none".
+    States: label and watermark "present", "absent", or "unreadable" if the pixels cannot be
+    decoded; manifest "trusted", "unknown signer", "tampered" or "none".
 
     Raises:
-        UserError: if the file cannot be read as a picture or video.
+        UserError: if the file can be read neither as a picture or video nor as a manifest.
     """
     path = Path(path)
     frames = _Frames(path)
-    mark = watermark.detect(frames)
-    written = label.detect(frames.mean_HW3())
+    try:
+        mark = watermark.detect(frames)
+        written = label.detect(frames.mean_HW3())
+    except UserError as error:
+        if not path.is_file() or (signed := manifest.read(path)).state == "none":
+            raise
+        unreadable = Layer("unreadable", f"unreadable: {error}", {})
+        conclusion = _conclusion(False, None, signed)
+        return Verification(path, unreadable, unreadable, _manifest_layer(signed), conclusion)
     signed = manifest.read(path)
     return Verification(
         path,
@@ -129,11 +138,12 @@ def _picture(path: Path) -> Iterator[np.ndarray]:
 
 
 def _video(path: Path) -> Iterator[np.ndarray]:
-    """Frames spread over the video; of a damaged one, those that can be read."""
+    """Frames spread over the first two minutes; of a damaged video, those that can be read."""
     from lab import media
 
     with media.VideoReader(path, on_error="skip") as reader:
-        step = max(1, reader.info.frames // watermark.MOST_FRAMES)
+        looked_at = min(reader.info.frames, int(_LOOKED_AT_S * reader.info.rate_fps))
+        step = max(1, looked_at // watermark.MOST_FRAMES)
         empty = True
         for i, frame in enumerate(reader):
             if i % step == 0:
@@ -213,17 +223,18 @@ def _statement_sentence(statement: Statement | None, parents: tuple[str, ...]) -
     return ", ".join(part for part in parts if part)
 
 
-def _conclusion(labelled: bool, mark: watermark.Reading, signed: Manifest) -> str:
+def _conclusion(labelled: bool, mark: watermark.Reading | None, signed: Manifest) -> str:
     """One sentence on what the layers say together."""
+    payload = mark.payload if mark else None
     if signed.state == "trusted":
-        if mark.payload is not None and f"{mark.payload:08x}" != signed.watermark:
+        if payload is not None and f"{payload:08x}" != signed.watermark:
             return "Synthetic. Manifest and watermark do not belong together."
         return "Synthetic, and what the manifest says can be believed."
     if signed.state == "unknown signer":
         return "Says it is synthetic; who says so is not known."
     if signed.state == "tampered":
         return "Was signed as synthetic and has been changed since."
-    if mark.present:
+    if mark and mark.present:
         return "Synthetic: the manifest is gone (re-saved or stripped), the watermark survived."
     if labelled:
         return "Labelled as synthetic; manifest and watermark are gone or never were there."

@@ -43,6 +43,7 @@ MOST_FRAMES = 240  # of a video are read
 # deviation, at most. H.264 smooths flat regions most, so there a video needs (and hides) more.
 _STILL = (1.1, 0.25, 2.1)
 _MOVING = (1.6, 0.1, 2.0)
+_LEFT_IN_VIDEO = 0.8  # of an earlier mark, after one encoding
 
 _FIRST_LOOK = 48  # a video is judged after this many frames, and again at the end
 _FALSE_ALARM = 1e-7  # per look; a still gets one look, a video at most two
@@ -50,7 +51,7 @@ _LOG_ODDS = math.log(300)  # a payload is told if it is this much likelier than 
 _NOISE = 2.0  # grey levels of deviation that the flattest region is credited with
 _CANDIDATES = 2  # places worth decoding after a search
 _REFINEMENTS = (0.9957, 1.0, 1.0043)  # factors on a scale, between two neighbours of `_places`
-_HERE = ((0.0, 0.0),)
+_NO_NUDGE = ((0.0, 0.0),)
 _AROUND = tuple(product((-0.5, -0.25, 0.0, 0.25, 0.5), repeat=2))  # sub-pixel shifts
 
 
@@ -86,7 +87,9 @@ class Reading:
     place: Place
 
 
-def embed(frame_HW3: np.ndarray, payload: int, *, moving: bool = False) -> np.ndarray:
+def embed(
+    frame_HW3: np.ndarray, payload: int, *, moving: bool = False, instead_of: int | None = None
+) -> np.ndarray:
     """Add the mark to the luma of a frame.
 
     The mark depends on payload and size alone, its strength on how busy the neighbourhood is: it
@@ -96,9 +99,11 @@ def embed(frame_HW3: np.ndarray, payload: int, *, moving: bool = False) -> np.nd
         frame_HW3: uint8 RGB, at least 64 px on the shorter side.
         payload: 32 bits.
         moving: True for frames of a video.
+        instead_of: a payload that the frame carries already, see `payload_here`; it is taken out,
+            or the two would cancel where their bits differ.
 
     Returns:
-        uint8 RGB of the same size; PSNR at least 42 dB.
+        uint8 RGB of the same size; PSNR at least 42 dB against the unmarked frame.
     """
     height, width = frame_HW3.shape[:2]
     canonical_HW = tile.canonical(frame_HW3)
@@ -106,10 +111,16 @@ def embed(frame_HW3: np.ndarray, payload: int, *, moving: bool = False) -> np.nd
     # A large picture is looked at closely and its grain is coarser: fainter where it would show.
     flat *= max(0.5, math.sqrt(min(1.0, tile.CANONICAL_PX / min(height, width))))
     gain_HW = np.minimum(flat + per_detail * tile.detail(canonical_HW)[1], most)
-    mark_HW = gain_HW * tile.pattern(payload, *canonical_HW.shape)
+    pattern_HW = tile.pattern(payload, *canonical_HW.shape)
+    mark_HW = gain_HW * pattern_HW
     limit = 255**2 / 10 ** (PSNR_DB / 10)
     mean_square = cv2.norm(mark_HW, cv2.NORM_L2SQR) / mark_HW.size
-    mark_HW *= math.sqrt(min(1.0, limit / mean_square))
+    strength = math.sqrt(min(1.0, limit / mean_square))
+    if instead_of is not None:
+        left = _LEFT_IN_VIDEO if moving else 1.0
+        pattern_HW = pattern_HW - left * tile.pattern(instead_of, *canonical_HW.shape)
+        mark_HW = gain_HW * pattern_HW
+    mark_HW *= strength
     if mark_HW.shape != (height, width):
         mark_HW = tile.resize(mark_HW, height, width)
     steps_HW = np.rint(mark_HW).astype(np.int16)
@@ -139,6 +150,11 @@ def detect(frames: Iterable[np.ndarray]) -> Reading:
     return reading
 
 
+def payload_here(frame_HW3: np.ndarray) -> int | None:
+    """The payload of a frame that was at most resized; None if there is none. Fast: no search."""
+    return _here(next(_looks([frame_HW3]))).payload
+
+
 def _looks(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield the frames' mean evidence (H, W), after the first look's number and after all."""
     total_HW: np.ndarray | None = None
@@ -160,12 +176,17 @@ def _looks(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 def _look(evidence_HW: np.ndarray) -> Reading:
     """Try the unchanged place first, then search scales, shifts and the mirror image."""
-    spectrum_F = _spectra(evidence_HW, [Place()])[0]
-    here = _read(spectrum_F, (0, 0), _HERE, Place(), trials=1)
+    here = _here(evidence_HW)
     if here.payload is not None:
         return here
     found = max(_search(evidence_HW), key=lambda reading: reading.score)
     return here if here.present and found.payload is None else found
+
+
+def _here(evidence_HW: np.ndarray) -> Reading:
+    """Read at the unchanged place."""
+    spectrum_F = _spectra(evidence_HW, [Place()])[0]
+    return _read(spectrum_F, (0, 0), _NO_NUDGE, Place(), trials=1)
 
 
 def _search(evidence_HW: np.ndarray) -> list[Reading]:

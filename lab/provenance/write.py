@@ -62,16 +62,18 @@ def sign_and_write(
             else:
                 _write_video(unsigned, content, statement.payload, rate_fps, audio)
             sign(unsigned, signed, path.name, statement, record.inputs)
+            records.remember(statement)
         finally:
             unsigned.unlink(missing_ok=True)
-    records.remember(statement)
     return path
 
 
 def _write_picture(path: Path, frame_HW3: np.ndarray, payload: int) -> None:
     from lab import media
 
-    media.write_image(path, watermark.embed(label.draw(frame_HW3), payload))
+    earlier = watermark.payload_here(frame_HW3)
+    marked_HW3 = watermark.embed(label.draw(frame_HW3), payload, instead_of=earlier)
+    media.write_image(path, marked_HW3)
 
 
 def _write_video(
@@ -85,10 +87,15 @@ def _write_video(
 
     if rate_fps is None:
         raise ValueError("a video needs rate_fps")
+    earlier: int | None = None
     with media.VideoWriter(path, rate_fps, audio=audio) as writer:
-        for frame_HW3, time_s in _timed(content):
-            marked_HW3 = watermark.embed(label.draw(frame_HW3), payload, moving=True)
-            writer.write(marked_HW3, time_s)
+        for i, (frame_HW3, time_s) in enumerate(_timed(content)):
+            if i == 0:
+                earlier = watermark.payload_here(frame_HW3)
+            labelled_HW3 = label.draw(frame_HW3)
+            writer.write(
+                watermark.embed(labelled_HW3, payload, moving=True, instead_of=earlier), time_s
+            )
 
 
 def _timed(content: Iterable[Any]) -> Iterator[tuple[np.ndarray, float | None]]:

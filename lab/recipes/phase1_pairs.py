@@ -52,12 +52,12 @@ class Pair:
     seed: int = 0
 
     def performance_seeds(self, who: int) -> range:
-        """Seeds of the source's (0) or the target's (1) performances."""
-        first = 1 + 1000 * (2 * self.seed + who)
+        """Seeds of the target's (1) or the source's (0) performances; no two actors share one."""
+        first = 1 + 1000 * (2 * self.seed + 1 - who)
         return range(first, first + self.clips)
 
     def train(self, out: Path, minutes: float | None = None) -> Path:
-        """Render, train, measure, write weights and card.
+        """Render, train, measure, write weights and card; goes on where it was interrupted.
 
         Args:
             out: folder for `NAME.pt` and `NAME.json`.
@@ -66,15 +66,20 @@ class Pair:
         Returns:
             The path of the weights.
         """
-        started_s = time.monotonic()
         folders = [self.render(who) for who in (0, 1)]
-        rendered_s = time.monotonic()
         epochs = max(1, round(self.epochs * (minutes or self.minutes) / self.minutes))
-        run = cache_dir() / "runs" / f"{self.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        code = load_command().main(self.arguments(*folders, run, epochs))
+        run = cache_dir() / "runs" / self.name
+        arguments = self.arguments(*folders, run, epochs)
+        if (run / "checkpoint.pt").exists():
+            arguments.append("--resume")
+        wall_s, processor_s = time.monotonic(), time.process_time()
+        code = load_command().main(arguments)
         if code:
-            raise UserError(f"the training of {self.name} ended with code {code}; see above")
-        trained_s = time.monotonic()
+            raise UserError(
+                f"the training of {self.name} ended with code {code}; go on with the same command, "
+                f"or remove {run} to start again"
+            )
+        wall_s, processor_s = time.monotonic() - wall_s, time.process_time() - processor_s
         trained = checkpoint.load(run / "checkpoint.pt")
         module = course.load("phase1_face_swap/autoencoder", "solution")
         model = module.FaceSwapAutoencoder.from_checkpoint(trained.state, trained.config)
@@ -84,16 +89,15 @@ class Pair:
             "recipe": {**asdict(self), "epochs": epochs},
             "data": f"{self.clips} clips of {self.seconds:g} s at {self.rate_fps:g} frames/s of "
             "each actor, performing apart, rendered by lab.actors; no photograph",
-            "minutes": {
-                "rendering": round((rendered_s - started_s) / 60, 1),
-                "training": round((trained_s - rendered_s) / 60, 1),
-                "threads": torch.get_num_threads(),
-            },
+            "minutes": {"wall": round(wall_s / 60, 1), "processor": round(processor_s / 60, 1)},
+            "threads": torch.get_num_threads(),
             "held_out": measure(model, self.source_seed, self.target_seed),
         }
-        return checkpoint.save_reference(
+        path = checkpoint.save_reference(
             self.name, trained.state["ema"], trained.config, card, folder=out
         )
+        run.rename(run.with_name(f"{self.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
+        return path
 
     def arguments(self, source: Path, target: Path, out: Path, epochs: int) -> list[str]:
         """The command line that trains this pair."""
@@ -193,6 +197,6 @@ def measure(
 
 
 PAIRS = (
-    Pair("phase1-pair-a", source_seed=5, target_seed=8),
-    Pair("phase1-pair-b", source_seed=11, target_seed=1, seed=1),
+    Pair("phase1-pair-a", source_seed=8, target_seed=5),
+    Pair("phase1-pair-b", source_seed=1, target_seed=11, seed=1),
 )

@@ -426,5 +426,5 @@ def reconstruction_losses(
     l1 = weighted_l1(face_B3HW, true_face_B3HW, weight_B1HW)
     dssim = weighted_dssim(face_B3HW, true_face_B3HW, weight_B1HW)
     mask = (mask_B1HW - true_mask_B1HW).abs().mean()
-    # 2. All three are of the order of 0.1 at first; L1 weighs more, since it carries the light.
-    return {"loss": 3 * l1 + dssim + mask, "l1": l1, "dssim": dssim, "mask": mask}
+    # 2. All three are of the order of 0.1 at first; L1 weighs most, since it carries the light.
+    return {"loss": 3 * l1 + 2 * dssim + mask, "l1": l1, "dssim": dssim, "mask": mask}

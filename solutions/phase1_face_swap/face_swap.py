@@ -788,15 +788,13 @@ def choose_faces(
     """
     if rule not in ("largest", "all", "like"):
         raise ValueError(f"expected largest, all or like, got '{rule}'")
-    if rule == "like" and distances_N is None:
-        raise ValueError("the rule 'like' needs the faces' distances to the reference picture")
-    # 1. No face, nothing to choose.
-    if not len(areas_px_N):
-        return []
-    if rule == "all":
+    # 1. No choice to make.
+    if rule == "all" or not len(areas_px_N):
         return list(range(len(areas_px_N)))
     # 2. The nearest, if it is the same person at all.
     if rule == "like":
+        if distances_N is None:
+            raise ValueError("the rule 'like' needs the faces' distances to the reference picture")
         nearest = int(np.argmin(distances_N))
         return [nearest] if distances_N[nearest] <= limit else []
     # 3. The largest, with a bonus for the face we already follow.
@@ -1014,7 +1012,7 @@ class FaceSwapper:
         """Mean embedding distance of a face to the reference picture."""
         state = self.states[track.id]
         # 1. Measured once a second, since an embedding costs more than the rest of a frame.
-        if time_s >= state.measure_s:
+        if self.embed is not None and time_s >= state.measure_s:
             code_128 = self.embed(frame_HW3, track.landmarks_px_L2)
             state.distances.append(float(np.linalg.norm(code_128 - self.like_128)))
             state.measure_s = time_s + 1

@@ -306,7 +306,7 @@ def test_second_run_in_a_folder_needs_resume(tmp_path: Path) -> None:
 
 
 def test_resume_names_what_is_missing_or_different(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no checkpoint at"):
+    with pytest.raises(UserError, match="no checkpoint in"):
         run(tmp_path, resume=True)
     run(tmp_path, config={"preset": "quick"})
     with pytest.raises(UserError, match="batch = 4, not 2"):

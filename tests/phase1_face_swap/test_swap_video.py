@@ -1,6 +1,7 @@
 """The command: footage of every awkward kind in, a signed file out; or one line and exit code 2."""
 
 import importlib.util
+import threading
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ import torch
 from lab import checkpoint, media, provenance
 from lab.course import load
 from lab.course.loading import ROOT
+from lab.errors import UserError
 from lab.files import sha256
 from lab.media.samples import chirp, shift_samples, write_sample
 from lab.provenance import manifest
@@ -242,6 +244,22 @@ def test_footage_of_a_person_needs_consent(command, model, portrait, tmp_path, c
     arguments = ["--model", str(model), "--input", str(source), "--output", str(target)]
     assert command.main([*arguments, "--impl", "solution"]) == 2
     assert "--consent" in one_line(capsys) and not target.exists()
+
+
+def test_output_that_cannot_be_written_ends_all_threads(
+    command, model, portrait, tmp_path, capsys, monkeypatch
+):
+    """A thread that still swaps while Python leaves would crash it."""
+    source = write_sample(tmp_path / "in.mp4", moving(portrait, 30))
+
+    def full(self, frame_HW3: np.ndarray, time_s: float | None = None) -> None:
+        raise UserError("cannot write: no space left")
+
+    monkeypatch.setattr(media.VideoWriter, "write", full)
+    before = threading.active_count()
+    assert run(command, model, source, tmp_path / "out.mp4") == 2
+    assert "no space" in one_line(capsys)
+    assert threading.active_count() == before
 
 
 def test_help_opens_with_an_example(command, capsys):

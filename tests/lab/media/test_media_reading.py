@@ -71,6 +71,14 @@ def test_rate_is_found_behind_millisecond_rounding(rate) -> None:
     assert frame_rate(ticks, Fraction(1, 1000), []) == (rate, False)
 
 
+def test_rate_announced_in_decimals_is_the_fraction_that_is_meant() -> None:
+    rate = Fraction(24000, 1001)
+    ticks = np.array([round(i / rate * 90_000) for i in range(40)])
+    assert frame_rate(ticks, Fraction(1, 90_000), [Fraction(2997, 125)]) == (rate, False)
+    exact = np.arange(40) * 125  # a clock of 2997 ticks a second: here the decimals are meant
+    assert frame_rate(exact, Fraction(1, 2997), [Fraction(2997, 125)])[0] == Fraction(2997, 125)
+
+
 @pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_stated_rotation_is_applied(degrees, mirror, tmp_path) -> None:
