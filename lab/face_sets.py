@@ -5,6 +5,8 @@ What an exercise provides (finding, aligning and cutting out a face) comes in as
 Dimension key: N faces, L = 68 landmarks, P side of a crop with its margin; a trailing 2 is (x, y).
 """
 
+import io
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from torch import Tensor
 from lab import faces
 from lab.errors import UserError
 from lab.progress import Progress
+from lab.training import first_process
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 _LARGEST_SIDE_PX = 1280
@@ -124,7 +127,8 @@ def cut_faces(
     shift_33[:2, 2] = (padded - size_px) / 2
     extra_33 = shift_33 if fit_33 is None else shift_33 @ fit_33
     step = max(1, -(-source.count // limit))
-    progress = Progress(-(-source.count // step), what, "pictures")
+    stream = sys.stderr if first_process() else io.StringIO()
+    progress = Progress(-(-source.count // step), what, "pictures", stream)
     crops, skipped = [], 0
     for frame_HW3, landmarks_px_L2, mask_HW in source.pictures(step):
         points = find(frame_HW3) if landmarks_px_L2 is None else landmarks_px_L2

@@ -253,9 +253,7 @@ def fit(
         # Leave the averaged weights in the model: they are the result.
         if dry_run and rank == 0:
             took = clock((time.monotonic() - started_s) * total)
-            print(
-                f"dry run: the whole run would take about {took} (hours:minutes:seconds); nothing was written"
-            )
+            print(f"dry run: the whole run would take about {took} (h:min:s); nothing was written")
         model.load_state_dict(average.state_dict())
         model.eval()
     return path
@@ -309,7 +307,13 @@ def resolve_precision(precision: str, device: torch.device) -> str:
         return precision
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "bfloat16" if supported() else "float32"
+
+
+def first_process() -> bool:
+    """True in the process that speaks for all; torchrun numbers them in RANK."""
+    return int(os.environ.get("RANK", 0)) == 0
 
 
 @contextlib.contextmanager

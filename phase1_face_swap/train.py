@@ -1,6 +1,5 @@
 """Train the face swap: `python phase1_face_swap/train.py --help`."""
 
-import os
 import shlex
 import sys
 from argparse import Namespace
@@ -140,16 +139,11 @@ def train(args: Namespace, argv: list[str]) -> int:
 def load_exercises(impl: str) -> list[ModuleType]:
     """Load the exercises that training needs, and say which of them are the learner's."""
     loaded = [course.load(f"phase1_face_swap/{name}", impl) for name in EXERCISES]
-    if first_process():
+    if training.first_process():
         for name, module in zip(EXERCISES, loaded, strict=True):
             own = Path(module.__file__).name.startswith("template_")
             print(f"{name}: {'yours' if own else 'reference'}")
     return loaded
-
-
-def first_process() -> bool:
-    """True in the process that speaks for all, under torchrun."""
-    return int(os.environ.get("RANK", 0)) == 0
 
 
 def finder(detector: ModuleType) -> Any:

@@ -59,16 +59,16 @@ class Light:
 
     @classmethod
     def sample(cls, seed: int) -> "Light":
-        """A plausible indoor or outdoor light: key within 65 degrees of the camera, 0-55 above."""
+        """A plausible indoor or outdoor light: key within 55 degrees of the camera, 5-48 above."""
         rng = np.random.default_rng((seed, 0x11947))
-        azimuth = rng.uniform(-65, 65)
+        azimuth = rng.uniform(-55, 55)
         warmth = rng.uniform(-0.13, 0.15)
         key = rng.uniform(1.3, 2.3)
-        fill = rng.uniform(0.15, 0.6)
-        ambient = rng.uniform(0.40, 0.85)
+        fill = rng.uniform(0.2, 0.7)
+        ambient = rng.uniform(0.45, 0.9)
         return cls(
             key_azimuth_deg=azimuth,
-            key_elevation_deg=rng.uniform(4, 55),
+            key_elevation_deg=rng.uniform(5, 48),
             key_rgb=(key * (1 + warmth), key, key * (1 - warmth)),
             fill_azimuth_deg=-math.copysign(rng.uniform(20, 80), azimuth),
             fill_elevation_deg=rng.uniform(-10, 22),
@@ -76,7 +76,7 @@ class Light:
             sky_rgb=(0.95 * ambient, ambient, 1.05 * ambient),
             ground_rgb=(0.45 * ambient, 0.42 * ambient, 0.39 * ambient),
             gloss=rng.uniform(0.6, 1.4),
-            exposure_ev=rng.uniform(-0.35, 0.35),
+            exposure_ev=rng.uniform(-0.25, 0.35),
         )
 
 
@@ -167,8 +167,8 @@ def _painted(background: Background, size_px: int) -> np.ndarray:
     rng = np.random.default_rng(background.seed)
     image = _PAINTERS[background.kind](rng)
     # Out of focus, by an amount that a portrait lens would give; then a trace of unevenness.
-    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(2.2, 4.5))
-    image = image * (1 + 0.03 * _clouds(rng, 6, 3))[..., None]
+    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(3.5, 8.0))
+    image = image * (1 + 0.015 * _clouds(rng, 6, 3))[..., None]
     if size_px != _SIDE:
         shrink = size_px < _SIDE
         image = cv2.resize(

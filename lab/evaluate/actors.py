@@ -17,6 +17,7 @@ import numpy as np
 
 from lab import faces
 from lab.actors import (
+    EXPRESSIONS,
     Actor,
     Background,
     Frame,
@@ -62,31 +63,27 @@ def figures(seed: int) -> Iterator[Figure]:
 
 
 def random_expression(rng: np.random.Generator) -> dict[str, float]:
-    """A face in conversation: each movement is absent more often than not."""
-    chances = {
-        "jaw_open": (0.5, 0.8),
-        "pucker": (0.15, 1.0),
-        "funnel": (0.15, 1.0),
-        "press": (0.1, 1.0),
-        "upper_up": (0.15, 0.8),
-        "lower_down": (0.15, 0.8),
-        "stretch": (0.1, 0.8),
-        "puff": (0.1, 0.8),
-        "sneer": (0.1, 0.8),
-        "brow_up_in": (0.25, 1.0),
-    }
-    drawn = {
-        name: rng.uniform(0.1, most)
-        for name, (share, most) in chances.items()
-        if rng.random() < share
-    }
-    for name, share in {"smile": 0.45, "frown": 0.12, "brow_up": 0.25, "brow_down": 0.2}.items():
-        if rng.random() < share:
-            weight = rng.uniform(0.1, 1.0)
-            drawn[f"{name}_l"], drawn[f"{name}_r"] = weight * rng.uniform(0.8, 1, 2)
-    for name, share in {"blink": 0.2, "squint": 0.2, "wide": 0.15}.items():
-        if rng.random() < share:
-            drawn[f"{name}_l"] = drawn[f"{name}_r"] = rng.uniform(0.1, 1.0)
+    """A face in conversation: lips, mouth corners, cheeks, brows and lids move or rest by chance.
+
+    Of movements that pull against each other (a smile and a frown, wide eyes and a blink) one is
+    drawn; pairs of left and right differ a little.
+    """
+    choices = (
+        (0.5, ("jaw_open",)),
+        (0.5, ("smile", "smile", "smile", "frown")),
+        (0.4, ("pucker", "funnel", "press", "stretch")),
+        (0.3, ("upper_up", "lower_down", "puff", "sneer")),
+        (0.5, ("brow_up", "brow_down", "brow_up_in")),
+        (0.5, ("blink", "squint", "wide")),
+    )
+    drawn: dict[str, float] = {}
+    for chance, names in choices:
+        if rng.random() < chance:
+            name, weight = rng.choice(names), float(rng.uniform(0.1, 1.0))
+            if f"{name}_l" in EXPRESSIONS:
+                drawn[f"{name}_l"], drawn[f"{name}_r"] = weight * rng.uniform(0.8, 1.0, 2)
+            else:
+                drawn[str(name)] = weight
     return drawn
 
 

@@ -26,7 +26,8 @@ from lab.media.source import (
 )
 
 _PROGRESSIVE = (0, 1)  # AVFieldOrder: unknown, progressive
-_LONGEST_S = 1_000_000  # no film lasts eleven days
+_LONGEST_S = 1_000_000  # no film lasts eleven days,
+_FARTHEST_S = 1e11  # and no clock counts from so long ago
 _REORDERED = 16  # pictures that a codec may hold back to store them out of order
 
 
@@ -222,7 +223,9 @@ def _timeline(
                 newest, newest_length = tick or 0, picture.duration or 0
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         frame_ticks = 1 / (rate * stream.time_base)
-        if ticks and (max(ticks) - min(ticks)) * stream.time_base > _LONGEST_S:
+        low, high = min(ticks, default=0), max(ticks, default=0)
+        span_s, far_s = ((high - low) * stream.time_base, max(high, -low) * stream.time_base)
+        if span_s > _LONGEST_S or far_s > _FARTHEST_S:
             damage.append("its times are broken")
             timeless = True
     if timeless:  # as many frames as there are, evenly

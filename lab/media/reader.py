@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -51,7 +50,7 @@ class VideoReader:
         self.path = Path(path)
         self._skip = on_error == "skip"
         self._scan = scan(self.path, skip=self._skip)
-        self._open = ExitStack()
+        self._closed = False
 
     @property
     def info(self) -> VideoInfo:
@@ -61,13 +60,17 @@ class VideoReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        # An iteration closes its file itself, in the thread it runs in: FFmpeg crashes if a file
+        # is closed while another thread reads from it.
+        self._closed = True
 
     def __iter__(self) -> Iterator[VideoFrame]:
         to_rgb = ToRGB(*self._scan.stored_px)
         damage = [self._scan.damage] if self._scan.damage else []
         count, index = 0, -1
         for frame in self._decode(damage):
+            if self._closed:
+                raise ValueError(f"{self.path} is read on after its `with` block has ended")
             if count == self.info.frames:  # only pictures beyond a hole are left
                 break
             index = self._scan.index_of(frame.pts, after=index)
@@ -81,9 +84,7 @@ class VideoReader:
 
     def _decode(self, damage: list[str]) -> Iterator[av.VideoFrame]:
         """Decoded frames in order of appearance; what goes wrong is added to `damage`."""
-        with ExitStack() as stack:
-            container = stack.enter_context(open_media(self.path))
-            self._open.callback(stack.close)
+        with open_media(self.path) as container:
             stream = video_stream(container, self.path)
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = min(_DECODER_THREADS, os.cpu_count() or 1)

@@ -21,9 +21,9 @@ from lab.media.track import TimedPacket, sound_track
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}
 # Ticks a second for frames with times of their own: a multiple of every usual clock (90 kHz,
-# 1 kHz, 1 MHz, 600 Hz), so that times read from a file are written back exactly.
-_FINE_TICKS = 9_000_000
-_LARGEST_TICKS = 2**31 - 1
+# 48 kHz, 30 kHz, 1 kHz, 600 Hz), so that times read from a file are written back exactly. MP4
+# keeps the distance of two frames in 31 bits: 49 minutes.
+_FINE_TICKS = 720_000
 # Ticks a second for the starts of the tracks: FFmpeg's 1000 would round them to milliseconds.
 # The least common multiple of 44.1, 48 and 90 kHz.
 _START_TICKS = 35_280_000
@@ -88,7 +88,7 @@ class VideoWriter:
             frame_HW3: uint8 RGB; all of the first one's size. An odd width or height is kept
                 exactly, by storing the colour at full resolution (4:4:4).
             time_s: when it appears, rising; None means frame i at i / rate_fps. Either all frames
-                have times or none. Times are kept to a nine-millionth of a second.
+                have times or none. Times are kept to 0.7 us.
 
         Raises:
             ValueError: if the frame does not fit the ones before it.
@@ -121,7 +121,7 @@ class VideoWriter:
         height, width = frame_HW3.shape[:2]
         self._shape, self._timed = frame_HW3.shape, timed
         ticks = lcm(_FINE_TICKS, self._rate.numerator)
-        fine_s = Fraction(1, ticks if ticks < _LARGEST_TICKS else _FINE_TICKS)
+        fine_s = Fraction(1, ticks if ticks <= 4 * _FINE_TICKS else _FINE_TICKS)
         self._tick_s = fine_s if timed else 1 / self._rate
         self._container = av.open(
             f"file:{self._temporary}",
@@ -204,6 +204,11 @@ class VideoWriter:
             self._resources.__exit__(_Discarded, _Discarded(), None)
 
     def _cannot_write(self, error: BaseException) -> UserError:
+        if isinstance(error, av.error.PatchWelcomeError):
+            return UserError(
+                f"cannot write {self.path}: two frames lie more than 49 minutes apart, "
+                "which MP4 cannot hold; cut the video there"
+            )
         return UserError(
             f"cannot write {self.path}: {reason(error)}; free some space or choose another folder"
         )

@@ -15,7 +15,8 @@ def require_consent(inputs: Iterable[Path | str], consent: str | None) -> str | 
     """Make sure that whoever is shown in the inputs agreed, before anything is made from them.
 
     An input needs no new statement if it carries a manifest signed on this machine: then it shows
-    an actor, or the statement given for it earlier is in there and is handed on.
+    an actor, or the statement given for it earlier is in there and is handed on. Nor does a clip
+    folder that `python -m lab prepare` made from footage: its statement is in its `clip.json`.
 
     Args:
         inputs: pictures, videos or clip folders (whose `video.mp4` is looked at).
@@ -48,11 +49,21 @@ def _of_input(path: Path) -> tuple[bool, str | None]:
         clip = path / "video.mp4"
         if not clip.is_file():
             raise UserError(f"{path} holds no video.mp4; make a clip with `python -m lab prepare`")
-        return _of_input(clip)
+        known, earlier = _of_input(clip)
+        return (True, stated) if not known and (stated := _stated(path)) else (known, earlier)
     found = manifest.read(path)
     if found.state != "trusted" or found.statement is None:
         return False, None
     return True, found.statement.consent
+
+
+def _stated(folder: Path) -> str | None:
+    """The statement that was given when footage was prepared; None for anything else."""
+    try:
+        about = json.loads((folder / "clip.json").read_text(encoding="utf-8"))
+        return _checked(about["consent"]) if about["kind"] == "footage" else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError):
+        return None
 
 
 def _checked(consent: str) -> str:

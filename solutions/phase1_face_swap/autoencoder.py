@@ -43,9 +43,9 @@ class Config:
     """
 
     size_px: int = 128
-    encoder_channels: tuple[int, ...] = (64, 128, 192, 256)
-    code: int = 256
-    decoder_channels: tuple[int, ...] = (256, 192, 128, 96, 64)
+    encoder_channels: tuple[int, ...] = (64, 128, 160, 192)
+    code: int = 192
+    decoder_channels: tuple[int, ...] = (192, 144, 112, 80, 48)
     face_type: str = "whole"
 
     def __post_init__(self) -> None:
@@ -61,9 +61,9 @@ class Config:
 
 
 PRESETS = {
-    "quick": Config(64, (64, 128, 192), 128, (192, 160, 128, 64)),
-    "standard": Config(),
-    "narrow": Config(128, (48, 96, 128, 96), 128, (96, 96, 80, 64, 32)),
+    "quick": Config(64, (48, 96, 128), 128, (128, 112, 96, 64)),  # 3 million parameters
+    "standard": Config(),  # 6 million
+    "narrow": Config(128, (48, 96, 128, 96), 128, (96, 96, 80, 64, 32)),  # 2.4 million
 }
 
 

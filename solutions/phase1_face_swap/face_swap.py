@@ -830,7 +830,7 @@ class Settings:
     smooth_hz: float = 5.0
     smooth_beta: float = 5.0
     colour_s: float = 0.5
-    edge: float = -0.1
+    edge: float = -0.2
     feather: float = 0.12
     forehead: float = 1.0
 

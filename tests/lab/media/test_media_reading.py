@@ -1,5 +1,7 @@
 """Any video in: frame counts, times, rotation, and what players do with odd files."""
 
+import contextlib
+import threading
 from fractions import Fraction
 
 import numpy as np
@@ -136,6 +138,30 @@ def test_reading_twice_gives_the_same(tmp_path) -> None:
             pass  # left half-way
         second = [frame.image_HW3 for frame in reader]
     assert np.array_equal(first, second)
+
+
+def test_reading_on_after_the_block_is_an_error_and_no_crash(tmp_path) -> None:
+    with VideoReader(write_sample(tmp_path / "clip.mp4", FRAMES)) as reader:
+        frames = iter(reader)
+        next(frames)
+    with pytest.raises(ValueError, match="after its `with` block"):
+        next(frames)
+
+
+def test_reader_may_be_left_while_another_thread_reads(tmp_path) -> None:
+    path = write_sample(tmp_path / "clip.mp4", FRAMES)
+    for _ in range(5):
+        seen: list[int] = []
+
+        def work(frames, seen=seen) -> None:
+            with contextlib.suppress(ValueError):
+                seen.extend(frame_number(frame.image_HW3) for frame in frames)
+
+        with VideoReader(path) as reader:
+            thread = threading.Thread(target=work, args=(iter(reader),))
+            thread.start()
+        thread.join(20)
+        assert not thread.is_alive() and seen == list(range(len(seen)))
 
 
 def test_sound_facts_are_told(tmp_path) -> None:

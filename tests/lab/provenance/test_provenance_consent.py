@@ -1,5 +1,6 @@
 """Who has to be asked, and when."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +63,27 @@ def test_changed_actor_is_footage_again(actor: Path, portrait) -> None:
         writer.write(portrait(3, 64, 64))
     with pytest.raises(UserError, match="not signed"):
         require_consent([actor], None)
+
+
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        ({"kind": "footage", "consent": GOOD}, GOOD),
+        ({"kind": "footage", "consent": "ok"}, None),
+        ({"kind": "footage", "consent": None}, None),
+        ({"kind": "actor", "consent": GOOD}, None),
+    ],
+)
+def test_prepared_footage_brings_its_statement(tmp_path, portrait, about, expected) -> None:
+    """Calling a folder an actor's is not enough: its video would have to be signed."""
+    with media.VideoWriter(tmp_path / "video.mp4", 25) as writer:
+        writer.write(portrait(3, 64, 64))
+    (tmp_path / "clip.json").write_text(json.dumps(about), encoding="utf-8")
+    if expected:
+        assert require_consent([tmp_path], None) == expected
+    else:
+        with pytest.raises(UserError, match="not signed"):
+            require_consent([tmp_path], None)
 
 
 def test_unreadable_inputs_are_named(tmp_path: Path) -> None:
