@@ -59,9 +59,9 @@ class Light:
 
     @classmethod
     def sample(cls, seed: int) -> "Light":
-        """A plausible indoor or outdoor light: key within 55 degrees of the camera, 5-48 above."""
+        """A plausible indoor or outdoor light: key within 45 degrees of the camera, 5-48 above."""
         rng = np.random.default_rng((seed, 0x11947))
-        azimuth = rng.uniform(-55, 55)
+        azimuth = rng.uniform(-45, 45)
         warmth = rng.uniform(-0.13, 0.15)
         key = rng.uniform(1.3, 2.3)
         fill = rng.uniform(0.2, 0.7)

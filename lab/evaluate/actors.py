@@ -93,7 +93,7 @@ def random_shot(rng: np.random.Generator, reach: float = 1.0) -> Shot:
     return Shot(
         random_expression(rng),
         Pose(yaw, pitch, roll),
-        tuple(rng.uniform(-14, 14, 2)),
+        tuple(rng.uniform(-10, 10, 2)),
         Light.sample(int(rng.integers(1 << 31))),
         Background.sample(int(rng.integers(1 << 31))),
     )

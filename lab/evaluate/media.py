@@ -161,7 +161,7 @@ def _sound(folder: Path, rng: np.random.Generator) -> Iterator[Figure]:
         ("a.mp4", {}, copied),
         ("a.mkv", {}, copied),
         ("a.ts", {}, copied),
-        ("a.webm", {"codec": "libvpx-vp9", "audio_codec": "libopus"}, copied),
+        ("a.webm", _KINDS["a.webm"], copied),
         ("a.avi", {"audio_codec": "pcm_s16le"}, encoded),
         ("b.ts", {"audio_codec": "mp2"}, encoded),
     ]

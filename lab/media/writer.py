@@ -1,5 +1,6 @@
 """H.264/AAC MP4, written frame by frame, whole or not at all."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from fractions import Fraction
@@ -22,8 +23,10 @@ from lab.media.track import TimedPacket, sound_track
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}
 # Ticks a second for frames with times of their own: a multiple of every usual clock (90 kHz,
 # 48 kHz, 30 kHz, 1 kHz, 600 Hz), so that times read from a file are written back exactly. MP4
-# keeps the distance of two frames in 31 bits: 49 minutes.
+# keeps the distance of frames that are stored next to each other in 31 bits: 49 minutes.
 _FINE_TICKS = 720_000
+_LARGEST_DISTANCE = 2**31 - 1
+_REORDERED = 4  # frames that x264 may store out of order
 # Ticks a second for the starts of the tracks: FFmpeg's 1000 would round them to milliseconds.
 # The least common multiple of 44.1, 48 and 90 kHz.
 _START_TICKS = 35_280_000
@@ -76,6 +79,7 @@ class VideoWriter:
         self._sound: Iterator[TimedPacket] = iter(())
         self._next_sound: TimedPacket | None = None
         self._frames, self._last_pts = 0, -1
+        self._recent: deque[int] = deque(maxlen=_REORDERED)
 
     def __enter__(self) -> Self:
         self._temporary = self._resources.enter_context(atomic_path(self.path))
@@ -159,6 +163,13 @@ class VideoWriter:
                 f"expected rising times, got {time_s} s for frame {self._frames} after "
                 f"{float(self._last_pts * self._tick_s)} s"
             )
+        self._recent.append(pts)
+        if pts - self._recent[0] > _LARGEST_DISTANCE:
+            raise UserError(
+                f"cannot write {self.path}: the frames around number {self._frames} are "
+                f"{float((pts - self._recent[0]) * self._tick_s / 60):.0f} minutes apart, more "
+                "than MP4 can hold; cut the video there"
+            )
         frame = self._from_rgb(frame_HW3)
         frame.pts, frame.time_base = pts, self._tick_s
         frame.duration = round(1 / self._rate / self._tick_s)
@@ -204,11 +215,6 @@ class VideoWriter:
             self._resources.__exit__(_Discarded, _Discarded(), None)
 
     def _cannot_write(self, error: BaseException) -> UserError:
-        if isinstance(error, av.error.PatchWelcomeError):
-            return UserError(
-                f"cannot write {self.path}: two frames lie more than 49 minutes apart, "
-                "which MP4 cannot hold; cut the video there"
-            )
         return UserError(
             f"cannot write {self.path}: {reason(error)}; free some space or choose another folder"
         )

@@ -233,6 +233,7 @@ def _definition(title: str, statement: Statement, edits_parent: bool) -> dict[st
         "description": statement.what,
     }
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["input0"]}}
+    actions = [opened, made] if edits_parent else [made]
     # The standard's own place for "this file carries an invisible watermark of that kind".
     binding = {
         "alg": _WATERMARK,
@@ -242,7 +243,7 @@ def _definition(title: str, statement: Statement, edits_parent: bool) -> dict[st
         "title": title,
         "claim_generator_info": [{"name": ORGANIZATION, "version": "1"}],
         "assertions": [
-            {"label": "c2pa.actions.v2", "data": {"actions": [opened, made][not edits_parent :]}},
+            {"label": "c2pa.actions.v2", "data": {"actions": actions}},
             {"label": "c2pa.soft-binding", "data": binding},
             {"label": _STATEMENT, "data": asdict(statement)},
         ],

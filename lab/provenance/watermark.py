@@ -112,15 +112,13 @@ def embed(
     flat *= max(0.5, math.sqrt(min(1.0, tile.CANONICAL_PX / min(height, width))))
     gain_HW = np.minimum(flat + per_detail * tile.detail(canonical_HW)[1], most)
     pattern_HW = tile.pattern(payload, *canonical_HW.shape)
-    mark_HW = gain_HW * pattern_HW
     limit = 255**2 / 10 ** (PSNR_DB / 10)
-    mean_square = cv2.norm(mark_HW, cv2.NORM_L2SQR) / mark_HW.size
-    strength = math.sqrt(min(1.0, limit / mean_square))
+    mean_square = cv2.norm(gain_HW * pattern_HW, cv2.NORM_L2SQR) / gain_HW.size
+    gain_HW *= math.sqrt(min(1.0, limit / mean_square))
     if instead_of is not None:
         left = _LEFT_IN_VIDEO if moving else 1.0
         pattern_HW = pattern_HW - left * tile.pattern(instead_of, *canonical_HW.shape)
-        mark_HW = gain_HW * pattern_HW
-    mark_HW *= strength
+    mark_HW = gain_HW * pattern_HW
     if mark_HW.shape != (height, width):
         mark_HW = tile.resize(mark_HW, height, width)
     steps_HW = np.rint(mark_HW).astype(np.int16)

@@ -4,6 +4,7 @@ A recipe has a `name` and `train(out, minutes) -> Path`; the command is
 `python -m lab train-reference NAME`.
 """
 
+from lab.recipes.phase1_embedding import EMBEDDING
 from lab.recipes.phase1_pairs import PAIRS
 
-RECIPES = {recipe.name: recipe for recipe in PAIRS}
+RECIPES = {recipe.name: recipe for recipe in (*PAIRS, EMBEDDING)}

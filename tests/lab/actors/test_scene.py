@@ -28,8 +28,8 @@ def test_sampled_lights_stay_in_their_ranges() -> None:
     lights = [Light.sample(seed) for seed in range(300)]
     azimuth = np.array([light.key_azimuth_deg for light in lights])
     elevation = np.array([light.key_elevation_deg for light in lights])
-    assert -55 <= azimuth.min() < -50
-    assert 50 < azimuth.max() <= 55
+    assert -45 <= azimuth.min() < -40
+    assert 40 < azimuth.max() <= 45
     assert elevation.min() >= 5
     assert elevation.max() <= 48
     assert all(np.sign(x.fill_azimuth_deg) == -np.sign(x.key_azimuth_deg) for x in lights)
