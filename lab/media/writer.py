@@ -39,8 +39,8 @@ class VideoWriter:
             for frame in VideoReader("in.mp4"):
                 writer.write(frame.image_HW3, frame.time_s)
 
-    H.264 (x264 veryfast), 4:2:0, even with odd sizes: see `write`. Colours are BT.601 below
-    720 lines and BT.709 from there on, limited range, and the file says so.
+    H.264 (x264 veryfast), 4:2:0, even with odd sizes: see `write`. Colours are BT.601 up
+    to 1279 px wide and 576 lines high, BT.709 beyond, limited range, and the file says so.
 
     Args:
         path: .mp4, .m4v or .mov.
