@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
@@ -150,8 +151,9 @@ def measure(
 ) -> dict[str, float]:
     """Compare swaps with the truth on performances that nobody was trained on.
 
-    The truth is the source actor in the target's performance. The region is the true
-    face: skin, brows, eyes, lips, mouth, beard, glasses.
+    The truth is the source actor in the target's performance; the region is where both show face,
+    and for SSIM, the windows inside it. `python -m lab evaluate phase1` measures the whole program;
+    this is the network alone, with true positions for dlib's landmarks to start from.
 
     Args:
         model: with `size_px`, `config.face_type` and `swap`.
@@ -160,7 +162,7 @@ def measure(
         frames: of each.
 
     Returns:
-        "l1_ratio" (L1 to the truth over L1 of no swap), "ssim" (in the true face), "l1".
+        "l1_ratio" (L1 to the truth over L1 of no swap), "ssim", "l1", "frames".
     """
     from lab.actors import Actor, Identity
     from lab.actors.performance import perform, render_performance
@@ -185,9 +187,11 @@ def measure(
             alpha = stacked[..., 3:] * coverage[..., None]
             swapped = alpha * stacked[..., :3] + (1 - alpha) * frame / 255
             true = truth.image_HW3 / 255
-            l1.append(metrics.l1(swapped, true, truth.mask_HW))
-            l1_before.append(metrics.l1(frame / 255, true, truth.mask_HW))
-            ssim.append(metrics.ssim(swapped, true, truth.mask_HW))
+            region = truth.mask_HW & target.mask_HW
+            within = cv2.erode(region.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+            l1.append(metrics.l1(swapped, true, region))
+            l1_before.append(metrics.l1(frame / 255, true, region))
+            ssim.append(metrics.ssim(swapped, true, within))
     return {
         "frames": len(l1),
         "l1": round(float(np.mean(l1)), 4),

@@ -8,7 +8,8 @@ what warping leaves alone (pose, expression, light) and each decoder adds what i
 Departures from the "original" model of the faceswap project (82 million parameters): a narrow
 encoder and thin convolutions, so that it trains on a CPU; a learned mask as fourth output channel;
 every person's average colour is divided out before encoding, so that the code cannot mistake a
-dark skin for dim light. Without the last one a swap keeps the target's skin colour.
+dark skin for dim light (without it a swap keeps the target's skin colour); and codes change hands
+in standard units, each person's mean and spread taken out and the other's put in.
 
 Dimension key: B batch, C channels, H rows, W columns, Z code, G points of the warp grid along a
 side; a trailing 2 is (x, y). Images are RGB in [0, 1]; coordinates as in lab.grid.
@@ -247,6 +248,8 @@ class FaceSwapAutoencoder(nn.Module):
         self.decoders = nn.ModuleList([Decoder(config), Decoder(config)])
         colours_23 = torch.full((2, 3), 0.5) if colours_23 is None else colours_23
         self.register_buffer("colours_23", colours_23.clone())
+        self.register_buffer("code_mean_2Z", torch.zeros(2, config.code))
+        self.register_buffer("code_spread_2Z", torch.ones(2, config.code))
         self.apply(start_lively)
 
     def encode(self, faces_B3HW: Tensor, who: int) -> Tensor:
@@ -264,6 +267,37 @@ class FaceSwapAutoencoder(nn.Module):
         # 2. What is left depends on the light, and goes through the shared encoder.
         return self.encoder(neutral_B3HW)
 
+    def translate(self, code_BZ: Tensor, of: int, to: int) -> Tensor:
+        """Turn one person's code into another's: as far from the mean, counted in spreads.
+
+        The encoder learns to leave out who it sees only in part: both people's codes form clouds
+        of one shape, a little apart. If both did similar things, moving one cloud onto the other
+        removes what is left.
+
+        Args:
+            code_BZ: from `encode`.
+            of, to: SOURCE or TARGET.
+
+        Returns:
+            (B, Z).
+        """
+        # 1. Standard units by the one's statistics, back by the other's.
+        standard_BZ = (code_BZ - self.code_mean_2Z[of]) / self.code_spread_2Z[of]
+        return standard_BZ * self.code_spread_2Z[to] + self.code_mean_2Z[to]
+
+    @torch.no_grad()
+    def track_codes(self, code_BZ: Tensor, who: int, share: float = 0.01) -> None:
+        """Let the remembered mean and spread of a person's codes follow a batch by a small share."""
+        # 1. Mean; spread as the root of the mean square distance from the remembered mean.
+        code_BZ, mean_Z, spread_Z = (
+            code_BZ.float(),
+            self.code_mean_2Z[who],
+            self.code_spread_2Z[who],
+        )
+        mean_Z.lerp_(code_BZ.mean(0), share)
+        square_Z = spread_Z.square().lerp(((code_BZ - mean_Z) ** 2).mean(0), share)
+        spread_Z.copy_(square_Z.sqrt().clamp_min(1e-3))
+
     def decode(self, code_BZ: Tensor, who: int) -> tuple[Tensor, Tensor]:
         """Draw a person's face from a code: face (B, 3, H, W) and mask (B, 1, H, W) in (0, 1)."""
         # 1. Shared: from the code back to a small image.
@@ -275,11 +309,13 @@ class FaceSwapAutoencoder(nn.Module):
         self, source_B3HW: Tensor, target_B3HW: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Reconstruct both people: ((face, mask) of the source, (face, mask) of the target)."""
-        # 1. Each through the shared encoder and the own decoder.
-        return (
-            self.decode(self.encode(source_B3HW, SOURCE), SOURCE),
-            self.decode(self.encode(target_B3HW, TARGET), TARGET),
-        )
+        # 1. Each through the shared encoder; in training, take notes on the codes.
+        codes = [self.encode(source_B3HW, SOURCE), self.encode(target_B3HW, TARGET)]
+        if self.training:
+            for who, code_BZ in enumerate(codes):
+                self.track_codes(code_BZ, who)
+        # 2. And each through the own decoder.
+        return self.decode(codes[SOURCE], SOURCE), self.decode(codes[TARGET], TARGET)
 
     def swap(self, faces_B3HW: Tensor) -> tuple[Tensor, Tensor]:
         """Put the source's face in place of the target's.
@@ -299,7 +335,7 @@ class FaceSwapAutoencoder(nn.Module):
             raise ValueError(f"expected crops (B, {size}), got {tuple(faces_B3HW.shape)}")
         # 1. Encode as the target, decode as the source.
         code_BZ = self.encode(faces_B3HW, TARGET)
-        face_B3HW, source_mask_B1HW = self.decode(code_BZ, SOURCE)
+        face_B3HW, source_mask_B1HW = self.decode(self.translate(code_BZ, TARGET, SOURCE), SOURCE)
         # 2. Where the target has hair, the source's cheek has no business: both must have face.
         target_mask_B1HW = self.decode(code_BZ, TARGET)[1]
         return face_B3HW, source_mask_B1HW * target_mask_B1HW
